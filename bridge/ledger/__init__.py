@@ -1,0 +1,147 @@
+"""The ledger: what was accepted, what became of it, and how we know. The only SQL of the house.
+
+`Ledger` opens the database and hands out transactions: `read()` for looking, `write()` for changing. A `Writing` also
+collects audit entries and wake-ups, which are part of the same commit.
+
+Must not know: any system, HTTP, mapping.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy.engine import make_url
+
+from bridge.ledger import audit
+from bridge.ledger.models import audit_head
+
+_PG_NOW = text("SELECT clock_timestamp()")
+
+
+@dataclass
+class Writing:
+    """One write transaction: the connection, the moment it happens at, and what commits with it."""
+
+    connection: Connection
+    now: datetime
+    entries: list[audit.Entry] = field(default_factory=list)
+    wakes: set[str] = field(default_factory=set)
+
+    def say(self, action: str, actor: str, **about: Any) -> None:
+        """Add a row to the audit trail of this transaction."""
+        self.entries.append(audit.Entry(action, actor, **about))
+
+
+class Ledger:
+    """The database. Writers on SQLite queue in the process, never on the file lock (p99 15 ms instead of 250).
+
+    Args:
+        url: SQLAlchemy URL; ``sqlite:///path`` or ``postgresql://…``.
+        audit_key: key of the audit chain's HMAC; empty means a plain hash.
+        clock: for SQLite, which runs on this machine alone. PostgreSQL's own clock is used there, never ours.
+        wake: called inside the transaction with every lane that has new work, for a carrier that enqueues there.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        audit_key: bytes = b"",
+        clock: Callable[[], datetime] | None = None,
+        pool_size: int = 20,
+    ) -> None:
+        self.url = _driver(url)
+        self.is_sqlite = self.url.startswith("sqlite")
+        self.audit_key = audit_key
+        self._clock = clock
+        self.wake: Callable[[Connection, set[str]], None] | None = None
+        self._writer = threading.Lock()
+        self.engine = self._open(pool_size)
+
+    def _open(self, pool_size: int) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        path = make_url(self.url).database
+        if path and path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            self.url, pool_size=pool_size, max_overflow=pool_size, connect_args={"timeout": 30, "isolation_level": None}
+        )
+
+        @event.listens_for(engine, "connect")
+        def _prepare(raw: Any, record: Any) -> None:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+                raw.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            # A deferred transaction that turns from reading to writing fails at once with "database is locked".
+            immediate = connection.get_execution_options().get("writes")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+        return engine
+
+    def now(self, connection: Connection) -> datetime:
+        """Return the database's time: leases and due times are never by an instance's own clock."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        moment: datetime = connection.execute(_PG_NOW).scalar_one()
+        return moment.astimezone(UTC)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Writing]:
+        """Open a write transaction. It commits state, audit rows and wake-ups together, or nothing."""
+        if self.is_sqlite:
+            with self._writer, self._transaction() as writing:
+                yield writing
+        else:
+            with self._transaction() as writing:
+                yield writing
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Writing]:
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection = connection.execution_options(writes=True)
+            with connection.begin():
+                writing = Writing(connection, self.now(connection))
+                yield writing
+                audit.write(connection, self.audit_key, writing.now, writing.entries)
+                if self.wake is not None and writing.wakes:
+                    self.wake(connection, writing.wakes)
+
+    def create(self) -> None:
+        """Bring the database to the newest schema (Alembic), and start the audit chains."""
+        from bridge.ledger import migrate
+
+        migrate.upgrade(self.engine)
+        with self.write() as writing:
+            present = set(writing.connection.execute(select(audit_head.c.chain)).scalars())
+            fresh = [{"chain": n, "seq": 0, "hash": audit.START} for n in range(audit.CHAINS) if n not in present]
+            if fresh:
+                writing.connection.execute(insert(audit_head), fresh)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _driver(url: str) -> str:
+    """Return *url* with the driver we use, whatever the hosting platform wrote (``postgres://``, ``postgresql://``)."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url

@@ -1,0 +1,94 @@
+"""The audit trail: one row per change of state, append-only, hash-chained, in the transaction of the change itself.
+
+Several chains, so that transactions on PostgreSQL need not queue for one head: a transaction takes any free chain and
+writes all its rows there. SQLite has one writer and so one chain in use. The hash of a row covers the row before it;
+with a key it is an HMAC, which a person who can write to the database cannot compute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from bridge.ledger.models import audit, audit_head
+
+CHAINS = 16
+START = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened. *target* is ``kind/id`` in the other system; *detail* holds no secret and no personal data."""
+
+    action: str
+    actor: str
+    sync: str | None = None
+    source_id: str | None = None
+    target: str | None = None
+    message_id: int | None = None
+    correlation: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+_FIELDS = ("action", "actor", "sync", "source_id", "target", "message_id", "correlation", "code", "detail")
+_TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
+_MOVE = (
+    update(audit_head)
+    .where(audit_head.c.chain == bindparam("c"))
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+)
+_INSERT = insert(audit)
+
+
+def digest(key: bytes, previous: str, at: datetime, values: Sequence[Any]) -> str:
+    """Return the hash of one row: HMAC-SHA256 under *key* of the previous hash and the row's own values."""
+    body = json.dumps([previous, at.isoformat(), *values], ensure_ascii=False, separators=(",", ":")).encode()
+    return hmac.new(key, body, hashlib.sha256).hexdigest() if key else hashlib.sha256(body).hexdigest()
+
+
+def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[Entry]) -> None:
+    """Append *entries* to a free chain, in order."""
+    if not entries:
+        return
+    take = _TAKE
+    if connection.dialect.name == "postgresql":
+        take = _TAKE.with_for_update(skip_locked=True)
+    head = connection.execute(take).first()
+    if head is None:  # every chain is in use just now: wait for the first
+        head = connection.execute(_TAKE.with_for_update()).one()
+    chain, seq, previous = head
+    rows = []
+    for entry in entries:
+        seq += 1
+        values = [getattr(entry, name) for name in _FIELDS]
+        previous = digest(key, previous, at, [chain, seq, *values])
+        rows.append({"chain": chain, "seq": seq, "at": at, "hash": previous, **dict(zip(_FIELDS, values, strict=True))})
+    connection.execute(_INSERT, rows)
+    connection.execute(_MOVE, {"c": chain, "new_seq": seq, "new_hash": previous})
+
+
+def verify(connection: Connection, key: bytes) -> Iterator[str]:
+    """Yield one sentence for the first broken row of each chain; nothing when every chain holds."""
+    for chain, last, head in connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)):
+        previous = START
+        expected = 0
+        rows = connection.execute(select(audit).where(audit.c.chain == chain).order_by(audit.c.seq))
+        for expected, row in enumerate(rows, start=1):
+            values = [getattr(row, name) for name in _FIELDS]
+            want = digest(key, previous, row.at, [chain, expected, *values])
+            if row.seq != expected or row.hash != want:
+                yield f"Chain {chain} is broken at row {expected}."
+                rows.close()
+                break
+            previous = row.hash
+        else:
+            if expected != last or previous != head:
+                yield f"Chain {chain} should end at row {last}, but ends at row {expected}."

@@ -1,0 +1,138 @@
+"""Lanes: who may deliver for an Account now. A lease with a fencing epoch; the lease is the only mutex.
+
+`lease` takes free lanes, `renew` before every call, `release` with what is due next. A holder whose epoch is no longer
+the lane's has been overtaken, and nothing it learned may be recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.ledger.models import lane, message
+
+LEASE = timedelta(minutes=3)  # longer than the longest call to another system (120 s) with a margin
+
+_FREE = or_(lane.c.lease_until.is_(None), lane.c.lease_until <= bindparam("now"))
+_NAMED = (
+    select(lane.c.key, lane.c.epoch)
+    .where(lane.c.key.in_(bindparam("keys", expanding=True)), _FREE)
+    .order_by(lane.c.key)
+)
+_DUE = (
+    select(lane.c.key, lane.c.epoch)
+    .where(lane.c.due_at <= bindparam("now"), _FREE)
+    .order_by(lane.c.priority, lane.c.due_at)
+    .limit(bindparam("most"))
+)
+_TAKE = (
+    update(lane)
+    .where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e"))
+    .values(owner=bindparam("o"), epoch=bindparam("e1"), lease_until=bindparam("u"))
+)
+_RENEW = (
+    update(lane).where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e")).values(lease_until=bindparam("u"))
+)
+_RELEASE = (
+    update(lane)
+    .where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e"))
+    .values(owner=None, lease_until=None, due_at=bindparam("d"), priority=bindparam("p"))
+)
+_MINE = select(lane.c.key, lane.c.epoch).where(lane.c.key.in_(bindparam("keys", expanding=True))).order_by(lane.c.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to deliver lane *key*, as long as its epoch is still *epoch*."""
+
+    key: str
+    epoch: int
+
+
+def wake(connection: Connection, due: Mapping[str, tuple[datetime, int]]) -> None:
+    """Say that lanes have work from a moment on, creating them if need be. *due*: key → (moment, priority)."""
+    if not due:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(lane).values(key=bindparam("k"), epoch=0, due_at=bindparam("d"), priority=bindparam("p"))
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=[lane.c.key],
+        set_={
+            "due_at": case((or_(lane.c.due_at.is_(None), lane.c.due_at > new.due_at), new.due_at), else_=lane.c.due_at),
+            "priority": case(
+                (lane.c.due_at.is_(None), new.priority),
+                (lane.c.priority > new.priority, new.priority),
+                else_=lane.c.priority,
+            ),
+        },
+    )
+    rows = [{"k": key, "d": at, "p": priority} for key, (at, priority) in sorted(due.items())]
+    connection.execute(statement, rows)
+
+
+def lease(
+    connection: Connection, owner: str, now: datetime, *, keys: Sequence[str] | None = None, most: int = 1
+) -> list[Lease]:
+    """Lease the lanes *keys* that are free, or up to *most* that are due. Locks are taken in sorted order of keys."""
+    if keys is not None:
+        query, values = _NAMED, {"keys": sorted(keys), "now": now}
+    else:
+        query, values = _DUE, {"now": now, "most": most}
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    found = [Lease(row.key, row.epoch + 1) for row in connection.execute(query, values)]
+    if found:
+        until = now + LEASE
+        connection.execute(
+            _TAKE, [{"k": it.key, "e": it.epoch - 1, "o": owner, "e1": it.epoch, "u": until} for it in found]
+        )
+    return sorted(found, key=lambda it: it.key)
+
+
+def still_held(connection: Connection, leases: Iterable[Lease]) -> set[str]:
+    """Return the keys of *leases* that nobody has taken over, and keep them so until this transaction ends."""
+    held = {it.key: it.epoch for it in leases}
+    query = _MINE.with_for_update() if connection.dialect.name == "postgresql" else _MINE
+    return {row.key for row in connection.execute(query, {"keys": sorted(held)}) if row.epoch == held[row.key]}
+
+
+def renew(connection: Connection, leases: Sequence[Lease], now: datetime) -> None:
+    """Extend *leases*: before every call, so that a lease outlives the call it covers."""
+    connection.execute(_RENEW, [{"k": it.key, "e": it.epoch, "u": now + LEASE} for it in leases])
+
+
+def release(connection: Connection, leases: Sequence[Lease], shut: Iterable[str], now: datetime) -> dict[str, datetime]:
+    """Give *leases* back, each with the moment at which its next open message is due. *shut* are paused syncs.
+
+    Returns the lanes that are due already.
+    """
+    if not leases:
+        return {}
+    keys = [it.key for it in leases]
+    query = (
+        select(
+            message.c.queue,
+            func.min(func.coalesce(message.c.due_at, message.c.created_at)),
+            func.min(message.c.priority),
+        )
+        .where(message.c.queue.in_(keys), message.c.sync.not_in(list(shut)))
+        .group_by(message.c.queue)
+    )
+    due = {key: (at, priority) for key, at, priority in connection.execute(query)}
+    rows = [
+        {"k": it.key, "e": it.epoch, "d": due.get(it.key, (None, 0))[0], "p": due.get(it.key, (None, 0))[1]}
+        for it in leases
+    ]
+    connection.execute(_RELEASE, rows)
+    return {key: at for key, (at, _) in due.items() if at is not None and at <= now}
+
+
+def reopen(connection: Connection, syncs: Sequence[str], now: datetime) -> int:
+    """Make every lane due that holds open messages of *syncs*: their pause is over."""
+    keys = select(message.c.queue).where(message.c.queue.is_not(None), message.c.sync.in_(syncs)).distinct()
+    return connection.execute(update(lane).where(and_(lane.c.key.in_(keys))).values(due_at=now)).rowcount

@@ -1,0 +1,161 @@
+"""Marks: paused syncs, occurrences of jobs, watermarks of pulls, calls already answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.ledger import Writing
+from bridge.ledger.models import call, occurrence, pause, watermark
+
+PROBE = timedelta(minutes=5)  # how often a paused system is asked whether it is back
+
+
+def _insert(connection: Connection) -> Any:
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+# --- pauses ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A sync, or a whole system (``*netsuite``), that is not written to until a probe or a person resumes it."""
+
+    scope: str
+    since: datetime
+    probe_at: datetime | None
+    code: str
+    reason: str
+
+
+def pauses(connection: Connection) -> list[Pause]:
+    return [
+        Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in connection.execute(select(pause))
+    ]
+
+
+def start_pause(
+    writing: Writing, scope: str, code: str, reason: str, *, actor: str = "bridge", probe: bool = True
+) -> bool:
+    """Pause *scope*; False if it was paused already: one incident, one alert."""
+    statement = _insert(writing.connection)(pause).values(
+        scope=scope,
+        since=writing.now,
+        probe_at=writing.now + PROBE if probe else None,
+        code=code,
+        reason=reason,
+        actor=actor,
+    )
+    done = writing.connection.execute(
+        statement.on_conflict_do_nothing(index_elements=["scope"]).returning(pause.c.scope)
+    ).first()
+    if done is not None:
+        writing.say("paused", actor, sync=scope, code=code, detail=reason)
+    return done is not None
+
+
+def claim_probe(writing: Writing) -> list[Pause]:
+    """Return the pauses whose probe is due, and move their next probe on: one instance asks, not all."""
+    due = [it for it in pauses(writing.connection) if it.probe_at is not None and it.probe_at <= writing.now]
+    won = []
+    for it in due:
+        row = writing.connection.execute(
+            update(pause)
+            .where(pause.c.scope == it.scope, pause.c.probe_at == it.probe_at)
+            .values(probe_at=writing.now + PROBE)
+            .returning(pause.c.scope)
+        ).first()
+        if row is not None:
+            won.append(it)
+    return won
+
+
+def end_pause(writing: Writing, scope: str, *, actor: str = "bridge") -> bool:
+    gone = writing.connection.execute(delete(pause).where(pause.c.scope == scope).returning(pause.c.scope)).first()
+    if gone is not None:
+        writing.say("resumed", actor, sync=scope)
+    return gone is not None
+
+
+# --- occurrences and watermarks --------------------------------------------------------------------------------------
+
+
+def claim(writing: Writing, job: str, scheduled_at: datetime, instance: str) -> bool:
+    """Say whether this instance acts on *scheduled_at* of *job*: whoever inserts the row does."""
+    statement = (
+        _insert(writing.connection)(occurrence)
+        .values(job=job, scheduled_at=scheduled_at, instance=instance, started_at=writing.now)
+        .on_conflict_do_nothing(index_elements=["job", "scheduled_at"])
+    )
+    # rowcount of INSERT … ON CONFLICT DO NOTHING cannot be relied on; RETURNING can.
+    return writing.connection.execute(statement.returning(occurrence.c.job)).first() is not None
+
+
+def finish(writing: Writing, job: str, scheduled_at: datetime, outcome: str, report: str) -> None:
+    writing.connection.execute(
+        update(occurrence)
+        .where(occurrence.c.job == job, occurrence.c.scheduled_at == scheduled_at)
+        .values(finished_at=writing.now, outcome=outcome, report=report)
+    )
+
+
+def last_runs(connection: Connection) -> dict[str, Any]:
+    """Return the newest occurrence of every job."""
+    newest = select(occurrence.c.job, func.max(occurrence.c.scheduled_at).label("at")).group_by(occurrence.c.job)
+    inner = newest.subquery()
+    query = select(occurrence).join(
+        inner, (occurrence.c.job == inner.c.job) & (occurrence.c.scheduled_at == inner.c.at)
+    )
+    return {row.job: row for row in connection.execute(query)}
+
+
+def read_watermark(connection: Connection, job: str) -> datetime | None:
+    return connection.execute(select(watermark.c.until).where(watermark.c.job == job)).scalar()
+
+
+def move_watermark(writing: Writing, job: str, until: datetime, *, actor: str = "bridge") -> None:
+    """Set the end of the last window of *job*. Rewinding is always safe: writes are upserts, versions decide."""
+    statement = _insert(writing.connection)(watermark).values(job=job, until=until, updated_at=writing.now)
+    writing.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["job"], set_={"until": statement.excluded.until, "updated_at": writing.now}
+        )
+    )
+    writing.say("watermark", actor, sync=job, detail=until.isoformat())
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A callout seen before. *answer* is None while the first one is still being worked on."""
+
+    body_hash: str
+    correlation: str
+    status: int | None
+    answer: str | None
+
+
+def open_call(writing: Writing, org: str, call_id: str, body_hash: str, correlation: str) -> Call | None:
+    """Remember a callout; return the earlier one of the same id, if there was one."""
+    statement = (
+        _insert(writing.connection)(call)
+        .values(org=org, id=call_id, body_hash=body_hash, correlation=correlation, received_at=writing.now)
+        .on_conflict_do_nothing(index_elements=["org", "id"])
+    )
+    if writing.connection.execute(statement.returning(call.c.id)).first() is not None:
+        return None
+    row = writing.connection.execute(select(call).where(call.c.org == org, call.c.id == call_id)).one()
+    return Call(row.body_hash, row.correlation, row.status, row.answer)
+
+
+def answer_call(writing: Writing, org: str, call_id: str, status: int, answer: str) -> None:
+    writing.connection.execute(
+        update(call).where(call.c.org == org, call.c.id == call_id).values(status=status, answer=answer)
+    )

@@ -1,0 +1,184 @@
+"""Messages: accept, open, settle. One row is one change on its way; every change of its state is in the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.ledger import Writing, lanes
+from bridge.ledger.models import OPEN, PENDING, attempt, message
+
+INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
+
+_BY_QUEUE = select(message).where(message.c.queue.in_(bindparam("keys", expanding=True))).order_by(message.c.id)
+_BY_ID = select(message).where(message.c.id.in_(bindparam("ids", expanding=True))).order_by(message.c.id)
+_CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "code", "reason", "who", "field", "detail",
+           "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
+_SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
+_ATTEMPT = insert(attempt)
+_FINISH = (
+    update(attempt)
+    .where(attempt.c.message_id == bindparam("m"), attempt.c.finished_at.is_(None))
+    .values(finished_at=bindparam("at"), outcome=bindparam("o"), code=bindparam("c"), detail=bindparam("d"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A message to accept."""
+
+    sync: str
+    source_kind: str
+    source_id: str
+    version: int
+    modified_at: datetime
+    lane: str
+    payload: str
+    origin: str
+    source_hash: str = ""
+    actor: str | None = None
+    priority: int = BULK
+    write_back: bool = True
+    forced: bool = False
+
+
+def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
+    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the ids that were new."""
+    if not new:
+        return []
+    dialect = postgresql if writing.connection.dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(message).on_conflict_do_nothing(index_elements=["sync", "source_id", "version", "modified_at"])
+    ).returning(message.c.id, message.c.sync, message.c.source_id, message.c.lane, message.c.actor, message.c.origin)
+    rows = [
+        {
+            "sync": it.sync,
+            "source_kind": it.source_kind,
+            "source_id": it.source_id,
+            "version": it.version,
+            "modified_at": it.modified_at,
+            "lane": it.lane,
+            "queue": it.lane,
+            "priority": it.priority,
+            "state": PENDING,
+            "payload": it.payload,
+            "source_hash": it.source_hash,
+            "origin": it.origin,
+            "actor": it.actor,
+            "correlation": correlation,
+            "forced": it.forced,
+            "write_back": it.write_back,
+            "attempts": 0,
+            "crashes": 0,
+            "created_at": writing.now,
+        }
+        for it in new
+    ]
+    stored = writing.connection.execute(statement, rows).all()
+    for row in stored:
+        writing.say(
+            "received",
+            row.actor or row.origin,
+            sync=row.sync,
+            source_id=row.source_id,
+            message_id=row.id,
+            correlation=correlation,
+        )
+    priority = {it.lane: it.priority for it in new}
+    wake(writing, {row.lane: (writing.now, priority[row.lane]) for row in stored})
+    return [row.id for row in stored]
+
+
+def wake(writing: Writing, due: Mapping[str, tuple[datetime, int]]) -> None:
+    """Make lanes due, and tell the carrier when this transaction commits."""
+    lanes.wake(writing.connection, due)
+    writing.wakes.update(due)
+
+
+def opened(connection: Connection, keys: Sequence[str], most: int = 2000) -> list[Row[Any]]:
+    """Return the open messages of lanes *keys*, oldest first."""
+    return list(connection.execute(_BY_QUEUE.limit(most), {"keys": list(keys)}))
+
+
+def by_ids(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    return list(connection.execute(_BY_ID, {"ids": list(ids)}))
+
+
+class Changes:
+    """Collects what becomes of messages in one transaction and writes it in few statements."""
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+        self._rows: list[dict[str, Any]] = []
+        self._finished: list[dict[str, Any]] = []
+        self._begun: list[dict[str, Any]] = []
+
+    def set(self, row: Row[Any], state: str, *, action: str | None = None, say: bool = True, **values: Any) -> None:
+        """Change the state of message *row*; unnamed columns of its error are cleared, others are kept."""
+        now = self._writing.now
+        is_open = state in OPEN
+        kept = {name: getattr(row, name) for name in ("sent_at", "target_kind", "target_id", "attempts", "crashes")}
+        new: dict[str, Any] = {
+            **dict.fromkeys(_CHANGE),
+            **kept,
+            "state": state,
+            "queue": row.lane if is_open else None,
+            "settled_at": None if is_open else now,
+            **values,
+        }
+        self._rows.append({"m": row.id, **new})
+        if say:
+            target = f"{new['target_kind']}/{new['target_id']}" if new["target_id"] else None
+            self._writing.say(
+                action or state,
+                row.actor or row.origin,
+                sync=row.sync,
+                source_id=row.source_id,
+                target=target,
+                message_id=row.id,
+                correlation=row.correlation,
+                code=new["code"],
+            )
+
+    def begin(self, row: Row[Any], epoch: int) -> None:
+        """Count an attempt before it is made: a record that kills its worker is found by its count."""
+        self._begun.append({"message_id": row.id, "epoch": epoch, "started_at": self._writing.now})
+
+    def finish(self, row: Row[Any], outcome: str, code: str | None = None, detail: str | None = None) -> None:
+        self._finished.append({"m": row.id, "at": self._writing.now, "o": outcome, "c": code, "d": detail})
+
+    def flush(self) -> None:
+        connection = self._writing.connection
+        if self._finished:
+            connection.execute(_FINISH, self._finished)
+        if self._begun:
+            connection.execute(_ATTEMPT, self._begun)
+        if self._rows:
+            connection.execute(_SETTLE, self._rows)
+
+
+def free_waiting(writing: Writing, made: Iterable[str]) -> None:
+    """Wake what waited for records that exist now. *made* holds ``sync:record id``."""
+    names = list(made)
+    if not names:
+        return
+    waiting = list(
+        writing.connection.execute(
+            select(message.c.id, message.c.lane, message.c.priority, message.c.queue).where(
+                message.c.waits_for.in_(names)
+            )
+        )
+    )
+    if not waiting:
+        return
+    writing.connection.execute(
+        update(message)
+        .where(message.c.id.in_([row.id for row in waiting]))
+        .values(state=PENDING, queue=message.c.lane, due_at=None, waits_for=None, settled_at=None)
+    )
+    wake(writing, {row.lane: (writing.now, row.priority) for row in waiting})

@@ -1,0 +1,221 @@
+"""The tables: Message Attempt Link Lane Call Occurrence Watermark Pause Audit.
+
+One `message` row is inbox, outbox and error desk at once: its state says which. Identical on SQLite and PostgreSQL.
+
+Must not know: any system, HTTP, mapping.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+metadata = MetaData()
+
+PENDING, SENDING, DEFERRED, UNCERTAIN = "pending", "sending", "deferred", "uncertain"
+DELIVERED, UNCHANGED, SUPERSEDED, HELD = "delivered", "unchanged", "superseded", "held"
+REJECTED, DEAD, DISMISSED = "rejected", "dead", "dismissed"
+OPEN = (PENDING, SENDING, DEFERRED, UNCERTAIN)
+SETTLED = (DELIVERED, UNCHANGED, SUPERSEDED, HELD, REJECTED, DEAD, DISMISSED)
+NEEDS_PERSON = (REJECTED, DEAD)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC moment to the microsecond. SQLite keeps it as text of one width, so that order is order in time."""
+
+    impl = String(26)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(String(26))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("sync", String(60), nullable=False),
+    Column("source_kind", String(60), nullable=False),
+    Column("source_id", String(40), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("modified_at", Instant, nullable=False),
+    Column("lane", String(60), nullable=False),
+    Column("queue", String(60)),  # the lane while the message is open: history never slows the search for work
+    Column("priority", Integer, nullable=False, default=0),
+    Column("state", String(12), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("source_hash", String(40), nullable=False, default=""),
+    Column("origin", String(12), nullable=False),
+    Column("actor", String(40)),
+    Column("correlation", String(40), nullable=False),
+    Column("forced", Boolean, nullable=False, default=False),
+    Column("write_back", Boolean, nullable=False, default=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("crashes", Integer, nullable=False, default=0),
+    Column("due_at", Instant),
+    Column("waits_for", String(120)),
+    Column("created_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("settled_at", Instant),
+    Column("code", String(80)),
+    Column("reason", Text),
+    Column("who", String(20)),
+    Column("field", String(80)),
+    Column("detail", Text),
+    Column("target_kind", String(60)),
+    Column("target_id", String(40)),
+    UniqueConstraint("sync", "source_id", "version", "modified_at", name="message_once"),
+    Index("message_queue", "queue", "id"),
+    Index("message_source", "source_id"),
+    Index("message_state", "state", "id"),
+    Index("message_waits", "waits_for"),
+    Index("message_correlation", "correlation"),
+    sqlite_autoincrement=True,
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("message_id", Id, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("outcome", String(20)),
+    Column("code", String(80)),
+    Column("detail", Text),
+    Index("attempt_message", "message_id"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("sync", String(60), primary_key=True),
+    Column("source_id", String(40), primary_key=True),
+    Column("target_kind", String(60), nullable=False),
+    Column("target_id", String(80), nullable=False),
+    Column("external_id", String(80)),
+    Column("number", String(80)),
+    Column("version", BigInteger, nullable=False),
+    Column("modified_at", Instant, nullable=False),
+    Column("fingerprint", String(40), nullable=False),
+    Column("parts", Text),
+    Column("updated_at", Instant, nullable=False),
+    Index("link_target", "target_id", "sync"),
+)
+
+lane = Table(
+    "lane",
+    metadata,
+    Column("key", String(60), primary_key=True),
+    Column("owner", String(60)),
+    Column("epoch", BigInteger, nullable=False, default=0),
+    Column("lease_until", Instant),
+    Column("due_at", Instant),
+    Column("priority", Integer, nullable=False, default=0),
+    Index("lane_due", "priority", "due_at"),
+)
+
+call = Table(
+    "call",
+    metadata,
+    Column("org", String(18), primary_key=True),
+    Column("id", String(40), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("correlation", String(40), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("status", Integer),
+    Column("answer", Text),
+)
+
+occurrence = Table(
+    "occurrence",
+    metadata,
+    Column("job", String(60), primary_key=True),
+    Column("scheduled_at", Instant, primary_key=True),
+    Column("instance", String(60), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("outcome", String(20)),
+    Column("report", Text),
+)
+
+watermark = Table(
+    "watermark",
+    metadata,
+    Column("job", String(60), primary_key=True),
+    Column("until", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+pause = Table(
+    "pause",
+    metadata,
+    Column("scope", String(60), primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("probe_at", Instant),
+    Column("code", String(80), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(40), nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("chain", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(40), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("sync", String(60)),
+    Column("source_id", String(40)),
+    Column("target", String(140)),
+    Column("message_id", Id),
+    Column("correlation", String(40)),
+    Column("code", String(80)),
+    Column("detail", Text),
+    Column("hash", String(64), nullable=False),
+    Index("audit_source", "source_id"),
+    Index("audit_message", "message_id"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("chain", Integer, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)

@@ -1,0 +1,70 @@
+"""Plain values as JSON text and back, exactly: a Decimal stays a Decimal, a moment keeps its zone, a Ref stays a Ref.
+
+Databases' own JSON turns 0.1 into a float; text does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from bridge.ports import Ref
+
+
+def _tagged(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return {"$d": str(value)}
+    if isinstance(value, datetime):
+        return {"$t": value.isoformat()}
+    if isinstance(value, date):
+        return {"$y": value.isoformat()}
+    if isinstance(value, Ref):
+        return {"$r": [value.kind, value.id, value.external_id, value.name]}
+    raise TypeError(f"{type(value).__name__} does not cross the port")
+
+
+def _untagged(value: dict[str, Any]) -> Any:
+    if len(value) == 1:
+        ((tag, inner),) = value.items()
+        match tag:
+            case "$d":
+                return Decimal(inner)
+            case "$t":
+                return datetime.fromisoformat(inner)
+            case "$y":
+                return date.fromisoformat(inner)
+            case "$r":
+                return Ref(*inner)
+    return value
+
+
+_ENCODER = json.JSONEncoder(default=_tagged, ensure_ascii=False, separators=(",", ":"))
+_SORTED = json.JSONEncoder(default=_tagged, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+_DECODER = json.JSONDecoder(object_hook=_untagged)
+
+
+def dumps(value: Any) -> str:
+    """Return *value* as JSON text. Raises TypeError for anything that may not cross the port, floats included."""
+    return _ENCODER.encode(value)
+
+
+def loads(text: str) -> Any:
+    return _DECODER.decode(text)
+
+
+def fingerprint(value: Any) -> str:
+    """Return a hash of *value* that does not depend on the order of its keys; amounts of equal worth are equal."""
+    return hashlib.sha256(_SORTED.encode(_normal(value)).encode()).hexdigest()[:40]
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return Decimal(0) if value == 0 else value.normalize()
+    if isinstance(value, dict):
+        return {key: _normal(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(inner) for inner in value]
+    return value

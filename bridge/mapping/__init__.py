@@ -1,0 +1,54 @@
+"""A mapping is a table: target field ← rule(source field). Every rule is a frozen value.
+
+`Push` and `Pull` declare a sync; the rules are `text money number date instant flag choice link linked lines const site currency
+lookup compute when`; a gate is a `Test`. Because rules are data, the bridge can list what they read, print the table,
+explain a held record and check names and types before anything is sent.
+
+Must not know: any system, SQL, HTTP, time.
+"""
+
+from bridge.mapping.base import ABSENT, LINE_ID, LINE_LISTS, PACIFIC, Context, Rule, external_id, label
+from bridge.mapping.choices import compute, const, currency, lines, lookup, site, when
+from bridge.mapping.fields import choice, date, flag, instant, link, linked, money, number, text
+from bridge.mapping.gates import Test, is_in, is_not_blank, is_positive, is_true
+from bridge.mapping.syncs import Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields
+
+__all__ = [
+    "ABSENT",
+    "LINE_ID",
+    "LINE_LISTS",
+    "PACIFIC",
+    "Child",
+    "Context",
+    "Follow",
+    "Pull",
+    "Push",
+    "Rule",
+    "Sync",
+    "Syncs",
+    "Test",
+    "Totals",
+    "choice",
+    "compute",
+    "const",
+    "currency",
+    "date",
+    "external_id",
+    "flag",
+    "instant",
+    "is_in",
+    "is_not_blank",
+    "is_positive",
+    "is_true",
+    "label",
+    "lines",
+    "link",
+    "linked",
+    "lookup",
+    "money",
+    "number",
+    "site",
+    "text",
+    "when",
+    "with_fields",
+]

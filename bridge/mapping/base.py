@@ -1,0 +1,88 @@
+"""What every rule shares: the context it maps in, the words for a field, the value that was not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Protocol
+from zoneinfo import ZoneInfo
+
+from bridge.errors import Rejected
+from bridge.ports import Fields
+
+PACIFIC: Final = ZoneInfo("America/Los_Angeles")
+# NetSuite answers dates as midnight Pacific (NetSuite Help section_1521451348), whatever the account's own zone is.
+
+LINE_ID: Final = "@id"  # the Salesforce id of a line, carried beside its fields until the line's NetSuite key is known
+LINE_LISTS: Final = ("itemList", "expenseList")
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()  # the source did not carry the field: nothing is sent for it, nothing is cleared
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a mapping may look at besides the record: the site's choices and where links lead.
+
+    *targets* gives, for a sync's name, the kind it writes and the short word in its external ids.
+    """
+
+    site: Fields
+    targets: Mapping[str, tuple[str, str]]
+
+
+class Rule(Protocol):
+    """One target field's source. ``reads`` lists source fields; ``describe`` is for people."""
+
+    def reads(self) -> tuple[str, ...]: ...
+    def value(self, source: Fields, context: Context) -> Any: ...
+    def describe(self) -> str: ...
+
+
+def external_id(short: str, salesforce_id: str) -> str:
+    """Return our external id: ``sf-<kind>-<18-character id>``. Kinds share NetSuite's id groups, so the kind is in it."""
+    return f"sf-{short}-{salesforce_id}"
+
+
+def label(name: str) -> str:
+    """Return the words a person knows a Salesforce field by."""
+    known = {"StageName": "Stage", "AccountId": "Account", "CloseDate": "Close Date", "ParentId": "Parent Account"}
+    return known.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("__c").replace("_", " "))
+
+
+def missing(name: str) -> Rejected:
+    return Rejected(
+        f"{label(name)} is empty, and NetSuite needs it.", code="REQUIRED_FIELD_MISSING", who="sales", field=name
+    )
+
+
+def blank(value: Any) -> bool:
+    return value is None or value is ABSENT or value == ""
+
+
+def decimal(value: Any, name: str) -> Decimal:
+    if isinstance(value, bool | float):
+        raise Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
+    try:
+        got = value if isinstance(value, Decimal) else Decimal(str(value))
+    except InvalidOperation as error:
+        raise Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name) from error
+    if not got.is_finite():
+        raise Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
+    return got
+
+
+def apply(fields: Mapping[str, Rule], source: Fields, context: Context) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, rule in fields.items():
+        got = rule.value(source, context)
+        if got is not ABSENT:
+            values[name] = got
+    return values

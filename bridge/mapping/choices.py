@@ -1,0 +1,175 @@
+"""Rules that choose or compose: ``const site currency lookup compute when lines``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import Rejected
+from bridge.mapping.base import ABSENT, LINE_ID, Context, Rule, apply, blank, label, missing
+from bridge.mapping.gates import Test
+from bridge.ports import Fields, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class const:
+    """Always the same value."""
+
+    constant: Any
+
+    def reads(self) -> tuple[str, ...]:
+        return ()
+
+    def value(self, source: Fields, context: Context) -> Any:
+        return self.constant
+
+    def describe(self) -> str:
+        return f"always {self.constant.name if isinstance(self.constant, Ref) else self.constant}"
+
+
+@dataclass(frozen=True, slots=True)
+class site:
+    """A choice of this site (``bridge.toml``), as a reference of kind *ref* where one is given."""
+
+    name: str
+    ref: str | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        return ()
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = context.site.get(self.name)
+        if blank(got):
+            return ABSENT
+        return Ref(self.ref, name=str(got)) if self.ref else got
+
+    def describe(self) -> str:
+        return f"this site's {self.name.replace('_', ' ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class currency:
+    """The record's own currency, or the site's where the organisation has only one (no ``CurrencyIsoCode`` there)."""
+
+    source: str = "CurrencyIsoCode"
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source) or context.site.get("currency")
+        if blank(got):
+            raise Rejected("The currency is missing.", code="CURRENCY_MISSING", who="administrator", field=self.source)
+        return Ref("currency", name=str(got))
+
+    def describe(self) -> str:
+        return f"currency {self.source}, else this site's"
+
+
+@dataclass(frozen=True, slots=True)
+class lookup:
+    """Look *source* up in a table of the site (``[fees."Wire Fee"] sale_item = …``) and refer to what stands there."""
+
+    source: str
+    table: str
+    column: str
+    ref: str
+    code: str = "ITEM_UNKNOWN"
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source)
+        if blank(got):
+            raise missing(self.source)
+        row = context.site.get(self.table, {}).get(got)
+        if row is None or not row.get(self.column):
+            raise Rejected(
+                f"{label(self.table).rstrip('s').capitalize()} '{got}' has no NetSuite {self.ref}.",
+                code=self.code,
+                who="accounting",
+                field=self.source,
+                detail=f"{self.table}.{got}.{self.column}",
+            )
+        return Ref(self.ref, name=row[self.column])
+
+    def describe(self) -> str:
+        return f"{self.ref} of {self.source} in the table {self.table}.{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class compute:
+    """What no other rule can say: a pure function of the record and the site."""
+
+    function: Callable[[Fields, Fields], Any]
+    uses: tuple[str, ...]
+    words: str
+
+    def reads(self) -> tuple[str, ...]:
+        return self.uses
+
+    def value(self, source: Fields, context: Context) -> Any:
+        return self.function(source, context.site)
+
+    def describe(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class when:
+    """One rule while *test* holds, another while it does not."""
+
+    test: Test
+    then: Rule
+    otherwise: Rule
+
+    def reads(self) -> tuple[str, ...]:
+        return (*self.test.reads(), *self.then.reads(), *self.otherwise.reads())
+
+    def value(self, source: Fields, context: Context) -> Any:
+        return (self.then if self.test.holds(source, context) else self.otherwise).value(source, context)
+
+    def describe(self) -> str:
+        return f"{self.then.describe()} when {self.test.describe()}, else {self.otherwise.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class lines:
+    """A sublist: first the fixed lines of *first*, then one line for every child record that *where* admits.
+
+    Without a *child* there are only the fixed lines.
+    """
+
+    child: str
+    fields: Mapping[str, Rule]
+    where: Callable[[Fields, Fields], bool] | None = None
+    first: Sequence[Mapping[str, Rule]] = ()
+    uses: tuple[str, ...] = ()
+
+    def reads(self) -> tuple[str, ...]:
+        own = [name for row in self.first for rule in row.values() for name in rule.reads()]
+        inner = {name for rule in self.fields.values() for name in rule.reads()} | set(self.uses)
+        if not self.child:
+            return tuple(own)
+        return (*own, f"{self.child}.Id", *(f"{self.child}.{name}" for name in sorted(inner - {"Id"})))
+
+    def value(self, source: Fields, context: Context) -> Any:
+        if self.child and self.child not in source:
+            return ABSENT
+        rows: list[dict[str, Any]] = []
+        for index, fixed in enumerate(self.first):
+            row = apply(fixed, source, context)
+            rows.append({LINE_ID: f"first-{index}", **row})
+        for child in source.get(self.child) or ():
+            if self.where is None or self.where(child, context.site):
+                rows.append({LINE_ID: str(child["Id"]), **apply(self.fields, child, context)})
+        if not rows:
+            raise Rejected(
+                "There is no fee line, and NetSuite needs one.", code="NO_LINES", who="sales", field=self.child
+            )
+        return rows
+
+    def describe(self) -> str:
+        return f"one line for each of {self.child}" + (" after fixed ones" if self.first else "")

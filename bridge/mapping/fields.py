@@ -1,0 +1,263 @@
+"""Rules that copy one field: ``text money number date flag choice link linked``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date as Day
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from bridge.errors import Rejected
+from bridge.mapping.base import ABSENT, PACIFIC, Context, blank, decimal, external_id, label, missing
+from bridge.ports import Fields, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class text:
+    """Copy text. *source* is a field, or a template such as ``"{Name} (Vendor)"``; *limit* counts characters.
+
+    A longer text is refused, or cut when *cut* is true (descriptions may be cut, names may not).
+    """
+
+    source: str
+    limit: int | None = None
+    required: bool = False
+    cut: bool = False
+
+    def reads(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"\{(\w+)\}", self.source)) or (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        if "{" in self.source:
+            parts = {name: source.get(name) for name in self.reads()}
+            got: Any = self.source.format(**{k: "" if v is None else v for k, v in parts.items()}).strip()
+            if all(blank(v) for v in parts.values()):
+                got = None
+        else:
+            got = source.get(self.source, ABSENT)
+        if blank(got):
+            if self.required:
+                raise missing(self.reads()[0])
+            return None if got == "" else got
+        got = str(got)
+        if self.limit is not None and len(got) > self.limit:
+            if not self.cut:
+                raise Rejected(
+                    f"{label(self.reads()[0])} has {len(got)} characters; NetSuite takes {self.limit}.",
+                    code="TEXT_TOO_LONG",
+                    who="sales",
+                    field=self.reads()[0],
+                )
+            got = got[: self.limit]
+        return got
+
+    def describe(self) -> str:
+        extra = (f", at most {self.limit}" if self.limit else "") + (", required" if self.required else "")
+        return f"text {self.source}{extra}"
+
+
+@dataclass(frozen=True, slots=True)
+class money:
+    """Copy an amount as a Decimal with exactly *places* decimals; a finer amount is refused, never rounded."""
+
+    source: str
+    required: bool = False
+    places: int = 2
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            if self.required:
+                raise missing(self.source)
+            return got
+        amount = decimal(got, self.source)
+        if abs(amount) >= Decimal("1e15"):
+            raise Rejected(
+                f"{label(self.source)} is too large for NetSuite.",
+                code="AMOUNT_TOO_LARGE",
+                who="sales",
+                field=self.source,
+            )
+        exact = amount.quantize(Decimal(1).scaleb(-self.places))
+        if exact != amount:
+            raise Rejected(
+                f"{label(self.source)} has more than {self.places} decimals.",
+                code="AMOUNT_TOO_FINE",
+                who="sales",
+                field=self.source,
+            )
+        return exact
+
+    def describe(self) -> str:
+        return f"money {self.source}" + (", required" if self.required else "")
+
+
+@dataclass(frozen=True, slots=True)
+class number:
+    """Copy a number (a rate, a quantity) as a Decimal, whatever its decimals."""
+
+    source: str
+    required: bool = False
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            if self.required:
+                raise missing(self.source)
+            return got
+        return decimal(got, self.source)
+
+    def describe(self) -> str:
+        return f"number {self.source}" + (", required" if self.required else "")
+
+
+@dataclass(frozen=True, slots=True)
+class date:
+    """Copy a calendar day. A moment in time becomes its Pacific day, as NetSuite's dates are."""
+
+    source: str
+    required: bool = False
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            if self.required:
+                raise missing(self.source)
+            return got
+        if isinstance(got, datetime):
+            return got.astimezone(PACIFIC).date()
+        if isinstance(got, Day):
+            return got
+        try:
+            return Day.fromisoformat(str(got))
+        except ValueError as error:
+            raise Rejected(
+                f"{label(self.source)} is not a date.", code="NOT_A_DATE", who="sales", field=self.source
+            ) from error
+
+    def describe(self) -> str:
+        return f"date {self.source}" + (", required" if self.required else "")
+
+
+@dataclass(frozen=True, slots=True)
+class instant:
+    """Copy a moment in time, aware and in UTC."""
+
+    source: str
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        return source.get(self.source, ABSENT)
+
+    def describe(self) -> str:
+        return f"moment {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class flag:
+    """Copy a checkbox."""
+
+    source: str
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if got is ABSENT or got is None or isinstance(got, bool):
+            return got
+        raise Rejected(f"{label(self.source)} is not yes or no.", code="NOT_A_FLAG", who="sales", field=self.source)
+
+    def describe(self) -> str:
+        return f"flag {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class choice:
+    """Translate a picklist value by a table; a value outside it is refused with its name."""
+
+    source: str
+    table: Mapping[str, Any]
+    required: bool = False
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            if self.required:
+                raise missing(self.source)
+            return got
+        if got not in self.table:
+            raise Rejected(
+                f"{label(self.source)} '{got}' is not known in NetSuite.",
+                code="UNKNOWN_CHOICE",
+                who="administrator",
+                field=self.source,
+            )
+        return self.table[got]
+
+    def describe(self) -> str:
+        return f"choice {self.source} of {', '.join(self.table)}"
+
+
+@dataclass(frozen=True, slots=True)
+class link:
+    """Refer to the NetSuite record that the sync *to* makes of the Salesforce record named in *source*."""
+
+    source: str
+    to: str
+    required: bool = False
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            if self.required:
+                raise missing(self.source)
+            return got
+        kind, short = context.targets[self.to]
+        return Ref(kind, external_id=external_id(short, str(got)))
+
+    def describe(self) -> str:
+        return f"link {self.source} to {self.to}" + (", required" if self.required else "")
+
+
+@dataclass(frozen=True, slots=True)
+class linked:
+    """The way back: the Salesforce record that the sync *via* made the referenced NetSuite record from.
+
+    The value is a ``Ref`` of kind ``@<sync>``, which the engine replaces by way of the link table, or by nothing.
+    """
+
+    source: str
+    via: str
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            return got
+        return Ref(f"@{self.via}", id=got.id if isinstance(got, Ref) else str(got))
+
+    def describe(self) -> str:
+        return f"the record behind {self.source}, linked by {self.via}"

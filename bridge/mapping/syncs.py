@@ -1,0 +1,153 @@
+"""A sync is declared once: `Push` to NetSuite, `Pull` to Salesforce, and the set of them that a site has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bridge.mapping.base import Context, Rule, apply, blank, external_id
+from bridge.mapping.fields import link, text
+from bridge.mapping.gates import Test
+from bridge.ports import Fields, Record, Ref
+
+
+@dataclass(frozen=True)
+class Push:
+    """A declared sync from Salesforce to NetSuite.
+
+    *when* holds the gates. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
+    holds only ids, so number and line keys are read back. *closing* is what is sent when a gate closes after the
+    record exists; without it the record stays as it is and the message is held.
+    """
+
+    name: str
+    source: str
+    target: str
+    external_id: str
+    fields: Mapping[str, Rule]
+    label: str = ""
+    when: Sequence[Test] = ()
+    on_demand: bool = False
+    numbered: bool = False
+    closing: Fields | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""
+        names = [n for t in self.when for n in t.reads()] + [n for r in self.fields.values() for n in r.reads()]
+        return tuple(dict.fromkeys(names))
+
+    def held(self, source: Fields, context: Context) -> str | None:
+        """Return why the record is not sent, or None when every gate is open."""
+        reasons = [test.explain(source, context) for test in self.when if not test.holds(source, context)]
+        return None if not reasons else f"Not sent: {'; '.join(reasons)}."
+
+    def links(self, source: Fields) -> Iterator[tuple[str, str]]:
+        """Yield ``(sync, Salesforce id)`` for every record that this one refers to."""
+        for rule in self.fields.values():
+            if isinstance(rule, link) and not blank(source.get(rule.source)):
+                yield rule.to, str(source[rule.source])
+
+    def record(self, salesforce_id: str, source: Fields, context: Context) -> Record:
+        """Map one Salesforce record. Raises Rejected for what a person must change."""
+        ref = Ref(self.target, external_id=external_id(self.external_id, salesforce_id))
+        return Record(ref, apply(self.fields, source, context))
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Read, with each page, the records of *kind* that *source* names, so that the mapping can look at them."""
+
+    source: Callable[[Fields], Iterable[str]]
+    kind: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A declared sync from NetSuite to Salesforce: one source record makes one or more target records.
+
+    *expand* turns the source (and what *follow* read, by id) into rows; the rules map each row; *key* is the row's
+    external id. *children* are lines: ``(sublist, target, key template, lookup to the parent, rules)``.
+    A row none of whose *anchors* leads to Salesforce is held: it belongs to somebody else's business.
+    """
+
+    name: str
+    source: str
+    target: str
+    key: text
+    fields: Mapping[str, Rule]
+    label: str = ""
+    expand: Callable[[Fields, Mapping[str, Fields]], Iterable[Fields]] = lambda source, related: (source,)
+    follow: Follow | None = None
+    children: tuple[Child, ...] = ()
+    anchors: tuple[str, ...] = ()
+    gone: Fields | None = None  # written over a row that the source no longer has
+    totals: Totals | None = None
+    mirrors: str | None = None  # the push whose orders these are: their numbers are remembered on its links
+
+    def records(self, source: Fields, related: Mapping[str, Fields], context: Context) -> list[Record]:
+        """Map one NetSuite record to the Salesforce records it stands for, parents first."""
+        found: list[Record] = []
+        for row in self.expand(source, related):
+            key = self.key.value(row, context)
+            found.append(Record(Ref(self.target, external_id=key), apply(self.fields, row, context)))
+            for child in self.children:
+                for line in row.get(child.source) or ():
+                    inner = {"key": key, **line}
+                    ref = Ref(child.target, external_id=child.key.value(inner, context))
+                    parent = {child.parent: Ref(self.target, external_id=key)}
+                    found.append(Record(ref, {**parent, **apply(child.fields, inner, context)}))
+        return found
+
+
+@dataclass(frozen=True)
+class Child:
+    """A sublist that becomes records of their own under the parent's."""
+
+    source: str
+    target: str
+    key: text
+    parent: str
+    fields: Mapping[str, Rule]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """After rows were written: add *amount* up per *parent* in *order*, from *start*, and write the balances.
+
+    ``running`` is the field of the row that holds the balance after it; ``total`` and ``remaining`` are the parent's.
+    """
+
+    parent: str
+    parent_kind: str
+    amount: str
+    order: tuple[str, ...]
+    start: str
+    running: str
+    total: str
+    remaining: str
+
+
+Sync = Push | Pull
+
+
+def with_fields(sync: Push, fields: Mapping[str, Rule | None], gates: Sequence[Test] = ()) -> Push:
+    """Return *sync* with rules added or replaced (``None`` removes one) and gates added: the site's overlay."""
+    merged = {k: r for k, r in {**sync.fields, **fields}.items() if r is not None}
+    return replace(sync, fields=merged, when=(*sync.when, *gates))
+
+
+@dataclass(frozen=True)
+class Syncs:
+    """All syncs of this site, by name, with the context in which they map."""
+
+    pushes: Mapping[str, Push]
+    pulls: Mapping[str, Pull]
+    context: Context = field(repr=False)
+
+    def of_source(self, kind: str) -> list[Push]:
+        return [push for push in self.pushes.values() if push.source == kind]
+
+    def reads(self, kind: str) -> tuple[str, ...]:
+        """List the fields of a Salesforce object that any sync reads: what Apex watches and a sweep selects."""
+        return tuple(dict.fromkeys(name for push in self.of_source(kind) for name in push.reads()))

@@ -1,0 +1,36 @@
+"""When to try again: the retry schedule with its jitter and its horizon.
+
+Must not know: any system, SQL, HTTP.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+# After each failed try; then hourly until the horizon. Source: failure model, "Retry schedule".
+STEPS_S = (1, 5, 30, 120, 600, 1800, 3600)
+HORIZON = timedelta(hours=76)
+JITTER = 0.2
+RESOLVE_AFTER = timedelta(seconds=60)  # NetSuite may go on working on a request whose caller has left
+THROTTLE_S = 2.0
+CRASHES = 3  # a record that took its worker down so often is put on a person's desk
+WAIT_FOR_PARENT = timedelta(minutes=10)  # a parent's delivery wakes its children; this is for a wake that got lost
+
+_random = random.SystemRandom()
+
+
+def retry_after(attempts: int) -> timedelta:
+    """Return the pause after *attempts* failed tries, with ±20 % jitter so that failures do not return together."""
+    step = STEPS_S[min(max(attempts, 1), len(STEPS_S)) - 1]
+    return timedelta(seconds=step * _random.uniform(1 - JITTER, 1 + JITTER))
+
+
+def throttle_after(wish_s: float | None) -> timedelta:
+    """Return the pause after the other system asked us to slow down; it costs no attempt."""
+    return timedelta(seconds=(wish_s or THROTTLE_S) * _random.uniform(0.5, 1.5))
+
+
+def resolve_after(attempts: int) -> timedelta:
+    """Return when to look an uncertain write up: not before 60 s, later each time."""
+    return RESOLVE_AFTER * min(max(attempts, 1), 10)

@@ -1,0 +1,144 @@
+"""The one port: what the engine asks of a system, and the plain values that cross it.
+
+``Ref`` names a record, ``Record`` is a record's plain values, ``Written`` is a confirmed write, ``System`` is either
+Salesforce or NetSuite. Values are ``str int Decimal bool date datetime Ref None`` and, for sublists, lists of dicts
+of the same; field names are each system's own.
+
+Must not know: either system, SQL, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bridge.errors import BridgeError
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A reference to one record of a system: by its own *id*, by our *external_id*, or by *name*.
+
+    *kind* is the system's own word in its own spelling: ``"customer"``, ``"salesOrder"``, ``"Account"``.
+    """
+
+    kind: str
+    id: str | None = None
+    external_id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as plain values. An absent field is not sent; ``None`` clears it."""
+
+    ref: Ref
+    fields: Fields
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The other system confirmed this write. *ref* carries its id; *warnings* are its words, for the audit."""
+
+    ref: Ref
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A record that no longer exists. *merged_into* is the surviving record's id where the system tells it."""
+
+    ref: Ref
+    deleted_at: datetime
+    merged_into: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of ``bridge doctor``: *ok* is None when it could not be tried."""
+
+    name: str
+    ok: bool | None
+    sentence: str
+
+
+class Slots(Protocol):
+    """Permission to have one more call to NetSuite in flight, shared by all instances.
+
+    Source: the limit is the account's, over SOAP, REST and RESTlets together (NetSuite Help, "Web Services and
+    RESTlet Concurrency Governance").
+    """
+
+    def lease(self, *, interactive: bool) -> AbstractContextManager[None]:
+        """Wait for a free slot and hold it. Raises ``Deferred(throttled=True)`` when none becomes free in time."""
+        ...
+
+    def throttled(self) -> None:
+        """NetSuite refused a call for concurrency: use fewer slots for a while."""
+        ...
+
+
+class System(Protocol):
+    """Salesforce or NetSuite: something the engine can get from, upsert into, and ask what changed."""
+
+    name: str
+
+    def get(self, refs: Sequence[Ref], fields: Sequence[str] = ()) -> list[Record | None]:
+        """Read records by id or external id, in the order asked, ``None`` where one does not exist.
+
+        *fields* are the fields wanted, ``"Lines.Amount"`` style for a field of a child list; empty means all that
+        the adapter knows. Raises Deferred (not answered, safe to repeat) or Misconfigured.
+        """
+        ...
+
+    def upsert(self, records: Sequence[Record], *, interactive: bool = False) -> list[Written | BridgeError]:
+        """Create or update each record by its external id (or id), and settle each one on its own.
+
+        The answer has one entry for every record, in order. A failure of the whole call is given to every record it
+        covered: never raised, because earlier calls of the same list may have been confirmed already.
+        """
+        ...
+
+    def changed(self, kind: str, since: datetime, until: datetime, fields: Sequence[str] = ()) -> Iterator[Record]:
+        """Yield every record of *kind* last modified in ``[since, until)``, keeping at most one page in memory."""
+        ...
+
+    def deleted(self, kind: str, since: datetime, until: datetime) -> Iterator[Deleted]:
+        """Yield every record of *kind* deleted (or merged away) in ``[since, until)``."""
+        ...
+
+    def now(self) -> datetime:
+        """The system's own clock, aware UTC: windows end by it, never by ours."""
+        ...
+
+    def url(self, ref: Ref) -> str | None:
+        """The page on which a person sees *ref*, if the system has one."""
+        ...
+
+    def check(self) -> Iterator[Check]:
+        """Say in plain words what is reachable and permitted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One record as it arrived from Salesforce: by callout, by sweep or fetched as a parent.
+
+    *version* is ``Bridge_Version__c`` (0 where absent), *modified_at* the SystemModstamp; together they order saves.
+    """
+
+    kind: str
+    id: str
+    version: int
+    modified_at: datetime
+    fields: Fields
+    user: str | None = None
+    deleted: bool = False
+    merged_into: str | None = None
+    warnings: tuple[str, ...] = field(default=())

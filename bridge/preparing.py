@@ -1,0 +1,377 @@
+"""Decide what becomes of each open message of the leased lanes: settle it here, wait, or make it work to send.
+
+`prepare` runs inside one write transaction. Coalescing, gates, versions, fingerprints, links and pauses are decided
+here; nothing is sent. What it returns is marked ``sending`` when the transaction commits.
+
+Must not know: how anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from bridge.errors import Rejected
+from bridge.ledger import Writing, links, marks, messages, plain
+from bridge.ledger.lanes import Lease
+from bridge.ledger.links import Link
+from bridge.ledger.models import (
+    DEAD,
+    DEFERRED,
+    HELD,
+    OPEN,
+    PENDING,
+    REJECTED,
+    SENDING,
+    SUPERSEDED,
+    UNCERTAIN,
+    UNCHANGED,
+    message,
+)
+from bridge.mapping import LINE_ID, LINE_LISTS, Pull, Push, Syncs
+from bridge.mapping import external_id as our_external_id
+from bridge.outcome import CRASHES, RESOLVE_AFTER, WAIT_FOR_PARENT
+from bridge.ports import Record, Ref
+from bridge.records import status
+from bridge.standing import standing
+
+# One list call carries about 20 transactions, or 50 entities, or 100 custom records (NetSuite Help section_1537861842).
+WEIGHTS = {
+    "customer": 1 / 50,
+    "vendor": 1 / 50,
+    "contact": 1 / 50,
+    "salesOrder": 1 / 20,
+    "purchaseOrder": 1 / 20,
+    "vendorBill": 1 / 20,
+}
+LIGHT = 1 / 100
+ROWS_A_BATCH = 200  # of a pull: one Salesforce collection
+
+
+@dataclass
+class Work:
+    """One message on its way out. *resolve*: look it up before sending, for it may have arrived already."""
+
+    row: Row[Any]
+    lease: Lease
+    sync: Push | Pull | None
+    records: list[Record]
+    link: Link | None = None
+    fingerprint: str = ""
+    resolve: bool = False
+    after: frozenset[str] = frozenset()
+    keys: list[str] = field(default_factory=list)
+    number: str | None = None
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.sync}:{self.row.source_id}"
+
+    @property
+    def system(self) -> str:
+        return "netsuite" if isinstance(self.sync, Push) else "salesforce"
+
+
+@dataclass
+class Prepared:
+    """What to send, and which Salesforce records must be fetched because others refer to them: (sync, kind, id)."""
+
+    work: list[Work] = field(default_factory=list)
+    missing: set[tuple[str, str, str]] = field(default_factory=set)
+
+
+def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> Prepared:
+    """Settle or select the open messages of *leases*. See the module's docstring."""
+    step = _Step(writing, leases, syncs)
+    for rows in step.by_record():
+        if not step.choose(rows):
+            break
+    step.changes.flush()
+    return step.prepared
+
+
+class _Step:
+    def __init__(self, writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> None:
+        self.writing, self.syncs, self.now = writing, syncs, writing.now
+        self.leases = {it.key: it for it in leases}
+        self.changes = messages.Changes(writing)
+        self.prepared = Prepared()
+        self.rows = messages.opened(writing.connection, list(self.leases))
+        self.sources: dict[int, dict[str, Any]] = {}
+        self.chosen: set[str] = set()
+        self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
+        self.paused = {it.scope for it in marks.pauses(writing.connection)} if self.rows else set()
+        pairs = [(row.sync, row.source_id) for row in self.rows]
+        for row in self.rows:
+            push = syncs.pushes.get(row.sync)
+            if push is not None:
+                pairs += push.links(self.source(row))
+        self.links = links.find(writing.connection, pairs)
+
+    def source(self, row: Row[Any]) -> dict[str, Any]:
+        if row.id not in self.sources:
+            self.sources[row.id] = plain.loads(row.payload)
+        return self.sources[row.id]
+
+    def by_record(self) -> Iterable[list[Row[Any]]]:
+        """Group the messages by what they are about, in the order in which the oldest of each arrived."""
+        groups: dict[tuple[str, str], list[Row[Any]]] = {}
+        for row in self.rows:
+            groups.setdefault((row.sync, row.source_id), []).append(row)
+        elsewhere = self._in_flight_elsewhere()
+        return [rows for key, rows in groups.items() if key not in elsewhere]
+
+    def _in_flight_elsewhere(self) -> set[tuple[str, str]]:
+        """Find records that moved here while an older change of theirs is being sent in another lane."""
+        movable = {row.source_id for row in self.rows if row.source_kind in ("Contact", "Opportunity")}
+        if not movable:
+            return set()
+        query = select(message.c.sync, message.c.source_id).where(
+            message.c.source_id.in_(movable),
+            message.c.state.in_((SENDING, UNCERTAIN)),
+            message.c.queue.not_in(list(self.leases)),
+        )
+        return {(row.sync, row.source_id) for row in self.writing.connection.execute(query)}
+
+    def choose(self, rows: list[Row[Any]]) -> bool:
+        """Decide one record's open messages. False when the batch is full."""
+        if any(row.state == SENDING for row in rows):
+            self._recover([row for row in rows if row.state == SENDING])
+            return True
+        unsure = [row for row in rows if row.state == UNCERTAIN]
+        newest = unsure[0] if unsure else max(rows, key=lambda row: (row.version, row.modified_at, row.id))
+        if not unsure:
+            for row in rows:
+                if row is not newest:
+                    self.changes.set(row, SUPERSEDED)
+        push, pull = self.syncs.pushes.get(newest.sync), self.syncs.pulls.get(newest.sync)
+        scopes = {newest.sync, "*netsuite" if push else "*salesforce"}
+        overtaking = len(rows) > 1 and not unsure
+        if scopes & self.paused or (newest.due_at is not None and newest.due_at > self.now and not overtaking):
+            return True
+        try:
+            work = self._push(newest, push) if push else self._pull(newest, pull) if pull else self._status(newest)
+        except Rejected as error:
+            self.settle_error(newest, error)
+            return True
+        return work is None or self._take(work)
+
+    def _recover(self, rows: list[Row[Any]]) -> None:
+        """Treat what a former holder of the lane left in ``sending``: nobody knows whether it arrived."""
+        for row in rows:
+            self.changes.finish(row, "crash")
+            if row.crashes + 1 >= CRASHES:
+                self.changes.set(
+                    row, DEAD, crashes=row.crashes + 1, code="QUARANTINED", who="administrator",
+                    reason="This record stopped its worker three times; it waits for a person.",
+                )  # fmt: skip
+                continue
+            due = max(self.now, (row.sent_at or self.now) + RESOLVE_AFTER)
+            self.changes.set(
+                row, UNCERTAIN, crashes=row.crashes + 1, due_at=due, code="CRASHED_WHILE_SENDING", who="nobody"
+            )
+
+    def settle_error(self, row: Row[Any], error: Rejected) -> None:
+        self.changes.set(
+            row, REJECTED, code=error.code, reason=error.message, who=error.who, field=error.field, detail=error.detail
+        )
+        self.tell(row)
+
+    def tell(self, row: Row[Any]) -> None:
+        """Have the state written back to Salesforce when nobody is waiting for an answer."""
+        if row.write_back and row.sync in self.syncs.pushes:
+            write_back(self.writing, [(row.source_kind, row.source_id)])
+
+    # --- to NetSuite ---
+
+    def _push(self, row: Row[Any], push: Push) -> Work | None:
+        source, known = self.source(row), self.links.get((row.sync, row.source_id))
+        if source.get("@deleted"):
+            self._hold(row, "It was deleted in Salesforce; its NetSuite record stays.", "DELETED_IN_SALESFORCE")
+            return None
+        stamp = (row.version, row.modified_at)
+        if known and stamp < (known.version, known.modified_at) and not row.forced:
+            self.changes.set(row, SUPERSEDED)
+            return None
+        reason = push.held(source, self.syncs.context)
+        if reason is not None:
+            return self._closed(row, push, known, reason)
+        after = self._parents(row, push, source)
+        if after is None:
+            return None
+        record = self._own(push.record(row.source_id, source, self.syncs.context), push, source)
+        mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
+        if known and known.fingerprint == mark and not row.forced and row.state != UNCERTAIN:
+            self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
+            links.save(self.writing, [replace(known, version=row.version, modified_at=row.modified_at)])
+            self.tell(row)
+            return None
+        return Work(row, self.leases[row.lane], push, [record], known, mark, row.state == UNCERTAIN, after)
+
+    def _closed(self, row: Row[Any], push: Push, known: Link | None, reason: str) -> Work | None:
+        if known is None or push.closing is None:
+            code = "GATE_CLOSED_AFTER" if known else "GATE_CLOSED"
+            extra = f" {push.label} {known.number or known.target_id} stays in NetSuite." if known else ""
+            self._hold(row, reason + extra, code, "accounting" if known else "sales")
+            return None
+        record = Record(Ref(push.target, external_id=our_external_id(push.external_id, row.source_id)), push.closing)
+        mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
+        if known.fingerprint == mark:
+            self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
+            return None
+        return Work(row, self.leases[row.lane], push, [record], known, mark, row.state == UNCERTAIN)
+
+    def _hold(self, row: Row[Any], reason: str, code: str, who: str = "sales") -> None:
+        self.changes.set(row, HELD, code=code, reason=reason, who=who)
+        self.tell(row)
+
+    def _parents(self, row: Row[Any], push: Push, source: Mapping[str, Any]) -> frozenset[str] | None:
+        """Return the records of this batch that must come first; None when the message must wait for others."""
+        first: set[str] = set()
+        for to, parent_id in push.links(source):
+            if (to, parent_id) in self.links or (to, parent_id) == (push.name, row.source_id):
+                continue
+            if f"{to}:{parent_id}" in self.chosen:
+                first.add(f"{to}:{parent_id}")
+                continue
+            parent = self.syncs.pushes.get(to)
+            words = parent.label.lower() if parent else to
+            self.changes.set(
+                row, DEFERRED, waits_for=f"{to}:{parent_id}", due_at=self.now + WAIT_FOR_PARENT,
+                code="WAITING_FOR_PARENT", who="nobody", reason=f"Waiting for the {words} {parent_id}.",
+                say=row.state == PENDING,
+            )  # fmt: skip
+            if parent is not None:
+                self.prepared.missing.add((to, parent.source, parent_id))
+            return None
+        return frozenset(first)
+
+    def _own(self, record: Record, push: Push, source: Mapping[str, Any]) -> Record:
+        """Refer to linked records by NetSuite's own ids, which survive a change of external id."""
+        ids: dict[str, str] = {}
+        for to, parent_id in push.links(source):
+            found = self.links.get((to, parent_id))
+            if found is not None and found.external_id:
+                ids[found.external_id] = found.target_id
+
+        def own(value: Any) -> Any:
+            if isinstance(value, Ref) and value.external_id in ids:
+                return Ref(value.kind, id=ids[value.external_id])
+            return value
+
+        return replace(record, fields={name: own(value) for name, value in record.fields.items()})
+
+    # --- to Salesforce ---
+
+    def _pull(self, row: Row[Any], pull: Pull) -> Work | None:
+        source, known = self.source(row), self.links.get((row.sync, row.source_id))
+        if known and (row.version, row.modified_at) < (known.version, known.modified_at) and not row.forced:
+            self.changes.set(row, SUPERSEDED)
+            return None
+        records = pull.records(source["source"], source.get("related", {}), self.syncs.context)
+        records = led_back(self.writing, records, self.syncs)
+        lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
+        records = [it for it in records if not _belongs(it, lost, pull)]
+        keys = [str(it.ref.external_id) for it in records if it.ref.kind == pull.target]
+        if pull.gone is not None and known is not None:
+            dropped = [key for key in known.parts.get("keys", ()) if key not in keys]
+            records += [Record(Ref(pull.target, external_id=key), pull.gone) for key in dropped]
+        if not records:
+            self.changes.set(row, HELD, code="NOT_OURS", reason="Nothing in Salesforce belongs to it.", who="nobody")
+            return None
+        mark = plain.fingerprint([[it.ref, dict(it.fields)] for it in records])
+        if known and known.fingerprint == mark and not row.forced:
+            self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
+            return None
+        return Work(row, self.leases[row.lane], pull, records, known, mark, keys=keys)
+
+    def _status(self, row: Row[Any]) -> Work | None:
+        found = standing(self.writing.connection, [row.source_id]).get(row.source_id)
+        if found is None:
+            self.changes.set(row, SUPERSEDED)
+            return None
+        record = status.stamp(row.source_kind, row.source_id, found.state, found.made, found.error, self.now)
+        return Work(row, self.leases[row.lane], None, [record])
+
+    def _take(self, work: Work) -> bool:
+        """Mark *work* as being sent, unless the batch is full."""
+        if isinstance(work.sync, Push):
+            weight = WEIGHTS.get(work.sync.target, LIGHT)
+        else:
+            weight = len(work.records) / ROWS_A_BATCH
+        if self.load[work.system] and self.load[work.system] + weight > 1 + 1e-9:
+            return False
+        self.load[work.system] += weight
+        self.chosen.add(work.name)
+        self.changes.begin(work.row, work.lease.epoch)
+        self.changes.set(work.row, SENDING, attempts=work.row.attempts + 1, sent_at=self.now)
+        self.prepared.work.append(work)
+        return True
+
+
+def write_back(writing: Writing, about: Iterable[tuple[str, str]]) -> None:
+    """Queue the write-back of Salesforce records' status; what it says is read when it is sent."""
+    version = int(writing.now.timestamp() * 1_000_000)
+    new = [
+        messages.New(
+            status.SYNC, kind, salesforce_id, version, writing.now, status.SYNC, "{}", "bridge", write_back=False
+        )
+        for kind, salesforce_id in dict.fromkeys(about)
+    ]
+    messages.accept(writing, new, f"status-{version}")
+
+
+def led_back(writing: Writing, records: list[Record], syncs: Syncs) -> list[Record]:
+    """Replace every ``@sync`` reference by the Salesforce record it leads to, or by nothing."""
+    asked = {
+        (value.kind[1:], str(value.id))
+        for it in records
+        for value in it.fields.values()
+        if isinstance(value, Ref) and value.kind.startswith("@")
+    }
+    pushed = [pair for pair in asked if pair[0] in syncs.pushes]
+    pulled = [pair for pair in asked if pair[0] in syncs.pulls]
+    leads: dict[tuple[str, str], Ref] = {}
+    for pair, found in links.by_target(writing.connection, pushed).items():
+        leads[pair] = Ref(syncs.pushes[pair[0]].source, id=found.source_id)
+    for pair, found in links.find(writing.connection, pulled).items():
+        leads[pair] = Ref(found.target_kind, external_id=found.target_id)
+
+    def lead(value: Any) -> Any:
+        if isinstance(value, Ref) and value.kind.startswith("@"):
+            return leads.get((value.kind[1:], str(value.id)))
+        return value
+
+    return [replace(it, fields={name: lead(value) for name, value in it.fields.items()}) for it in records]
+
+
+def _anchored(record: Record, pull: Pull) -> bool:
+    return not pull.anchors or any(record.fields.get(name) is not None for name in pull.anchors)
+
+
+def _belongs(record: Record, lost: set[str | None], pull: Pull) -> bool:
+    """Say whether *record* is one of *lost*, or a line under one."""
+    if record.ref.kind == pull.target:
+        return record.ref.external_id in lost
+    parents = (value for value in record.fields.values() if isinstance(value, Ref) and value.kind == pull.target)
+    return any(parent.external_id in lost for parent in parents)
+
+
+def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:
+    """Return *record* ready to send: its lines carry NetSuite's line keys where known, and our ids no longer."""
+    fields = dict(record.fields)
+    for name in LINE_LISTS:
+        if fields.get(name):
+            fields[name] = [
+                {**({"line": keyed[row[LINE_ID]]} if row.get(LINE_ID) in keyed else {}),
+                 **{key: value for key, value in row.items() if key != LINE_ID}}
+                for row in fields[name]
+            ]  # fmt: skip
+    return replace(record, fields=fields)
+
+
+__all__ = ["OPEN", "Prepared", "Work", "led_back", "prepare", "without_line_ids", "write_back"]

@@ -1,0 +1,161 @@
+"""Record what became of sent work: states, links, retries, pauses, wake-ups, audit: one transaction, fenced.
+
+Must not know: any system, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
+from bridge.ledger import Writing, lanes, links, marks, messages
+from bridge.ledger.lanes import Lease
+from bridge.ledger.links import Link
+from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN
+from bridge.mapping import Pull, Push, Syncs
+from bridge.outcome import HORIZON, resolve_after, retry_after, throttle_after
+from bridge.ports import Written
+from bridge.preparing import Work, write_back
+from bridge.records.status import SYNC
+from bridge.sending import Sent
+
+# These say that one kind of record is not permitted; every other misconfiguration concerns the whole system.
+ONE_SYNC = ("INSUFFICIENT_PERMISSION", "WS_PERMISSION_REQD", "PERMISSION_VIOLATION", "RECORD_TYPE_UNKNOWN")
+
+
+def record(writing: Writing, sent: Sequence[Sent], leases: Sequence[Lease], syncs: Syncs) -> list[str]:
+    """Record outcomes and release *leases*. Returns the pauses that this started, for the alert.
+
+    A lane that somebody else has taken over in the meantime is left alone: what we learned about it may be stale, and
+    its new holder looks the records up.
+    """
+    held = lanes.still_held(writing.connection, leases)
+    changes, new, made = messages.Changes(writing), [], []
+    paused: list[str] = []
+    back: list[tuple[str, str]] = []
+    for it in sent:
+        row = it.work.row
+        if row.lane not in held:
+            writing.say("fenced", "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id)
+            continue
+        if isinstance(it.outcome, Written):
+            new += _delivered(writing, changes, it)
+            made.append(it.work.name)
+        else:
+            scope = _failed(writing, changes, it.work, it.outcome)
+            paused += [scope] if scope else []
+        if isinstance(it.work.sync, Push) and row.write_back:
+            back.append((row.source_kind, row.source_id))
+    changes.flush()
+    links.save(writing, new)
+    _remember_numbers(writing, sent, syncs)
+    messages.free_waiting(writing, made)
+    write_back(writing, back)
+    keep = [it for it in leases if it.key in held]
+    release(writing, keep, syncs)
+    return paused
+
+
+def release(writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> None:
+    """Give *leases* back, and wake the carrier for what is due already."""
+    shut = {it.scope for it in marks.pauses(writing.connection)}
+    shut |= {name for scope in shut for name in covered(scope, syncs)}
+    writing.wakes.update(lanes.release(writing.connection, leases, shut, writing.now))
+
+
+def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
+    """Return the syncs that a pause of *scope* stops."""
+    if scope == "*netsuite":
+        return tuple(syncs.pushes)
+    return (*syncs.pulls, SYNC) if scope == "*salesforce" else (scope,)
+
+
+def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Link]:
+    work, row = it.work, it.work.row
+    assert isinstance(it.outcome, Written)  # noqa: S101  # narrows the type; the caller has just looked
+    ref = it.outcome.ref
+    target_id = ref.id if isinstance(work.sync, Push) else (ref.external_id or ref.id)
+    changes.finish(row, "adopted" if it.adopted else DELIVERED, detail="; ".join(it.outcome.warnings) or None)
+    changes.set(
+        row, DELIVERED, action="adopted" if it.adopted else None, target_kind=ref.kind, target_id=str(target_id)[:40]
+    )
+    if work.sync is None:
+        return []
+    known = work.link
+    parts: dict[str, Any] = work.parts or (known.parts if known else {})
+    if isinstance(work.sync, Pull):
+        parts = {"keys": work.keys}
+    return [
+        Link(
+            row.sync,
+            row.source_id,
+            ref.kind,
+            str(target_id),
+            row.version,
+            row.modified_at,
+            work.fingerprint,
+            work.records[0].ref.external_id,
+            work.number or (known.number if known else None),
+            parts,
+        )
+    ]
+
+
+def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> None:
+    """Fill an order's number in its link from the mirror, where reading it back after the push had failed."""
+    mirrored = {
+        (it.work.sync.mirrors, it.work.row.source_id): str(it.work.records[0].fields.get("Name") or "")
+        for it in sent
+        if isinstance(it.work.sync, Pull) and it.work.sync.mirrors and it.work.records
+    }
+    if mirrored:
+        found = links.by_target(writing.connection, mirrored)
+        blank = {pair: one for pair, one in found.items() if not one.number and mirrored[pair]}
+        links.save(writing, [_numbered(one, mirrored[pair]) for pair, one in blank.items()])
+
+
+def _numbered(one: Link, number: str) -> Link:
+    return Link(
+        one.sync, one.source_id, one.target_kind, one.target_id, one.version, one.modified_at, one.fingerprint,
+        one.external_id, number, one.parts,
+    )  # fmt: skip
+
+
+def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:
+    """Set what happens next. Returns the scope of a pause that this failure started."""
+    row = work.row
+    changes.finish(row, error.outcome, error.code, error.detail)
+    about: dict[str, Any] = {
+        "code": error.code,
+        "reason": error.message,
+        "who": error.who,
+        "field": error.field,
+        "detail": error.detail,
+    }
+    attempts = row.attempts + 1
+    if isinstance(error, Misconfigured):
+        scope = row.sync if error.code in ONE_SYNC else "*netsuite" if isinstance(work.sync, Push) else "*salesforce"
+        # It may have been uncertain before; only a look-up settles that.
+        state = UNCERTAIN if work.resolve else PENDING
+        changes.set(row, state, attempts=row.attempts, **about)
+        return scope if marks.start_pause(writing, scope, error.code, error.message) else None
+    if isinstance(error, Rejected):
+        changes.set(row, REJECTED, attempts=attempts, **about)
+        return None
+    if writing.now - row.created_at > HORIZON:
+        reason = f"{error.message} It was tried for {int(HORIZON.total_seconds() // 3600)} hours."
+        changes.set(row, DEAD, attempts=attempts, **{**about, "reason": reason, "who": "administrator"})
+        return None
+    if isinstance(error, Uncertain):
+        due = writing.now + resolve_after(attempts)
+        changes.set(row, UNCERTAIN, attempts=attempts, due_at=due, **about)
+        return None
+    assert isinstance(error, Deferred)  # noqa: S101  # narrows the type; there is no fifth outcome
+    if error.throttled:
+        due = writing.now + throttle_after(error.retry_after_s)
+        state = UNCERTAIN if work.resolve else DEFERRED
+        changes.set(row, state, attempts=row.attempts, due_at=due, **about)
+    else:
+        changes.set(row, DEFERRED, attempts=attempts, due_at=writing.now + retry_after(attempts), **about)
+    return None

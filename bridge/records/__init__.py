@@ -1,0 +1,38 @@
+"""One file per synced record. A record's module-level `Push` or `Pull` is all there is to know about it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bridge.mapping import Context, Pull, Push, Syncs
+from bridge.records.broker_commission import BROKER_COMMISSION, BROKER_COMMISSION_BILL
+from bridge.records.contact import CONTACT
+from bridge.records.customer import CUSTOMER
+from bridge.records.order_mirror import PURCHASE_ORDER_MIRROR, SALES_ORDER_MIRROR
+from bridge.records.purchase_order import PURCHASE_ORDER
+from bridge.records.remittance import REMITTANCE
+from bridge.records.sales_order import SALES_ORDER
+from bridge.records.vendor import VENDOR
+
+PUSHES: tuple[Push, ...] = (CUSTOMER, VENDOR, CONTACT, SALES_ORDER, PURCHASE_ORDER, BROKER_COMMISSION)
+PULLS: tuple[Pull, ...] = (SALES_ORDER_MIRROR, PURCHASE_ORDER_MIRROR, REMITTANCE)
+
+DEFAULT_SITE: Mapping[str, Any] = {
+    "subsidiary": None,
+    "currency": "USD",
+    "new_customer_stage": "_prospect",
+    "approval_stages": ("Approved", "Funded"),
+    "purchase_item": "Purchase of Receivables",
+    "commission": "custom_record",
+    "commission_account": "Commission Expense",
+    "fees": {},
+}
+
+
+def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lambda push: push) -> Syncs:
+    """Return this site's syncs. *overlay* returns a push changed, or None where the site switched it off."""
+    chosen = {**DEFAULT_SITE, **site}
+    commission = BROKER_COMMISSION_BILL if chosen["commission"] == "vendor_bill" else BROKER_COMMISSION
+    declared = [commission if push.name == commission.name else push for push in PUSHES]
+    pushes = {push.name: push for push in map(overlay, declared) if push is not None}
+    targets = {push.name: (push.target, push.external_id) for push in declared}
+    return Syncs(pushes, {pull.name: pull for pull in PULLS}, Context(chosen, targets))

@@ -1,0 +1,173 @@
+"""Send prepared work and learn what became of it: resolve what is uncertain, upsert, read numbers and line keys back.
+
+No transaction is open here. Every outcome is a value; nothing is recorded yet.
+
+Must not know: SQL, SOAP, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
+from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Push
+from bridge.ports import Record, Ref, System, Written
+from bridge.preparing import Work, without_line_ids
+
+NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of *work*. *adopted*: it had arrived before, and was found instead of sent again."""
+
+    work: Work
+    outcome: Written | BridgeError
+    adopted: bool = False
+
+
+def send(work: Sequence[Work], netsuite: System, salesforce: System, *, interactive: bool) -> list[Sent]:
+    """Send *work*, each piece settled on its own, in order."""
+    pushes = [it for it in work if isinstance(it.sync, Push)]
+    others = [it for it in work if not isinstance(it.sync, Push)]
+    return [*_to_netsuite(pushes, netsuite, interactive), *_to_salesforce(others, salesforce, interactive)]
+
+
+def _to_netsuite(work: list[Work], netsuite: System, interactive: bool) -> list[Sent]:
+    done: dict[int, Sent] = {}
+    ask = [it for it in work if it.resolve or _lines_unknown(it)]
+    if ask:
+        try:
+            found = netsuite.get([it.records[0].ref for it in ask])
+        except BridgeError as error:
+            found = []
+            for it in ask:
+                # A look-up that failed proves nothing: what was uncertain stays uncertain.
+                unsure = Uncertain(error.message, code=error.code, detail=error.detail)
+                done[it.row.id] = Sent(it, error if isinstance(error, Misconfigured) or not it.resolve else unsure)
+        for it, record in zip(ask, found, strict=False):
+            if record is None:
+                continue
+            if it.resolve and agrees(it.records[0], record):
+                _remember(it, record)
+                done[it.row.id] = Sent(it, Written(record.ref), adopted=True)
+            else:
+                it.parts = {"lines": keyed(it.records[0], record, {})}
+    rest = [it for it in work if it.row.id not in done]
+    if rest:
+        ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
+        outcomes = netsuite.upsert(ready, interactive=interactive)
+        for it, outcome in zip(rest, outcomes, strict=True):
+            done[it.row.id] = Sent(it, outcome)
+        _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite)
+    failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
+    return [_blame_parent(done[it.row.id], failed) for it in work]
+
+
+def _blame_parent(sent: Sent, failed: set[str]) -> Sent:
+    """A record refused because the one before it in the same list failed is not wrong itself: it waits."""
+    if sent.work.after & failed and isinstance(sent.outcome, Rejected):
+        wait = Deferred("A record it refers to was not accepted.", code="WAITING_FOR_PARENT", detail=sent.outcome.code)
+        return Sent(sent.work, wait)
+    return sent
+
+
+def _lines_unknown(work: Work) -> bool:
+    push = work.sync
+    return isinstance(push, Push) and push.numbered and work.link is not None and not work.link.parts.get("lines")
+
+
+def _known_lines(work: Work) -> dict[str, Any]:
+    if work.parts.get("lines"):
+        return dict(work.parts["lines"])
+    return dict(work.link.parts.get("lines", {})) if work.link else {}
+
+
+def _read_back(written: list[Work], done: dict[int, Sent], netsuite: System) -> None:
+    """Read numbers and line keys: an upsert's answer holds only ids. A failure here costs the number, not the order."""
+    ask = [it for it in written if isinstance(it.sync, Push) and it.sync.numbered]
+    if not ask:
+        return
+    refs = [outcome.ref for it in ask if isinstance(outcome := done[it.row.id].outcome, Written)]
+    try:
+        found = netsuite.get(refs, NUMBER_FIELDS)
+    except BridgeError:
+        return
+    for it, record in zip(ask, found, strict=False):
+        if record is not None:
+            _remember(it, record)
+
+
+def _remember(work: Work, found: Record) -> None:
+    if isinstance(work.sync, Push) and work.sync.numbered:
+        work.number = found.fields.get("tranId") or work.number
+        work.parts = {"lines": keyed(work.records[0], found, _known_lines(work))}
+
+
+def keyed(sent: Record, found: Record, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Salesforce line id → NetSuite line key. Lines keep their order; a key that still exists stays."""
+    pairs: dict[str, Any] = {}
+    for name in LINE_LISTS:
+        lines, there = sent.fields.get(name) or [], found.fields.get(name) or []
+        keys = [row.get("line") for row in there if row.get("line") is not None]
+        ours = [row[LINE_ID] for row in lines if LINE_ID in row]
+        stay = {it: known[it] for it in ours if known.get(it) in keys}
+        free = [key for key in keys if key not in stay.values()]
+        pairs.update(stay)
+        pairs.update(zip([it for it in ours if it not in stay], free, strict=False))
+    return pairs
+
+
+def agrees(sent: Record, found: Record) -> bool:
+    """Say whether *found* already holds what *sent* would write; what cannot be compared counts as different."""
+    return all(_same(value, found.fields.get(name)) for name, value in sent.fields.items())
+
+
+def _same(sent: Any, found: Any) -> bool:
+    if sent is None or sent == "":
+        return found is None or found == ""
+    if isinstance(sent, Ref):
+        if not isinstance(found, Ref):
+            return False
+        if sent.id and found.id:
+            return sent.id == found.id
+        if sent.external_id and found.external_id:
+            return sent.external_id.lower() == found.external_id.lower()
+        return bool(sent.name and found.name and sent.name.casefold() == found.name.casefold())
+    if isinstance(sent, bool):
+        return sent is found
+    if isinstance(sent, Decimal | int):
+        return isinstance(found, Decimal | int) and not isinstance(found, bool) and Decimal(sent) == Decimal(found)
+    if isinstance(sent, date) and not isinstance(sent, datetime):
+        there = found.astimezone(PACIFIC).date() if isinstance(found, datetime) else found
+        return bool(sent == there)
+    if isinstance(sent, list):
+        if not isinstance(found, list) or len(sent) != len(found):
+            return False
+        return all(
+            all(_same(value, there.get(name)) for name, value in row.items() if name not in (LINE_ID, "rate", "price"))
+            for row, there in zip(sent, found, strict=True)
+        )
+    return bool(str(sent) == str(found))
+
+
+def _to_salesforce(work: list[Work], salesforce: System, interactive: bool) -> list[Sent]:
+    if not work:
+        return []
+    records = [record for it in work for record in it.records]
+    outcomes = iter(salesforce.upsert(records, interactive=interactive))
+    sent = []
+    for it in work:
+        own = [next(outcomes) for _ in it.records]
+        worst = max((one for one in own if isinstance(one, BridgeError)), key=_severity, default=None)
+        sent.append(Sent(it, own[0] if worst is None else worst))
+    return sent
+
+
+def _severity(error: BridgeError) -> int:
+    order = (Rejected, Deferred, Uncertain, Misconfigured)
+    return next(index for index, kind in enumerate(order) if isinstance(error, kind))

@@ -1,0 +1,219 @@
+"""Is this the answer to that question? Everything an answer must be before anything in it is believed.
+
+``result`` checks a whole answer, ``Page`` reads the records of a search while its bytes arrive, ``settled`` judges one
+member of a write.
+
+Must not know: how bytes travel, credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lxml import etree
+
+from bridge.errors import BridgeError
+from bridge.netsuite.faults import in_doubt, of_fault, of_http, of_status
+from bridge.netsuite.reading import (
+    SOAP,
+    Reader,
+    Unreadable,
+    child,
+    children,
+    doctype,
+    flag,
+    local,
+    parse,
+    text,
+)
+from bridge.netsuite.transport import Answer
+from bridge.ports import Record, Ref, Written
+
+UNREADABLE = "UNREADABLE_ANSWER"
+
+
+def result(answer: Answer, body: bytes, operation: str, *, write: bool) -> etree._Element:
+    """Return the response element of *operation*. Raises what a fault, a page of HTML or rubbish means.
+
+    The body decides before the status does: NetSuite does not document with which status it sends a Fault.
+    """
+    if not answer.is_xml:
+        raise of_http(answer.status, answer.content_type, answer.retry_after, _start(body), write=write)
+    try:
+        root = parse(body)
+    except Unreadable as error:
+        if answer.status != 200 or b"<html" in body[:1000].lower():
+            kind = "text/html" if b"<html" in body[:1000].lower() else answer.content_type
+            raise of_http(answer.status, kind, answer.retry_after, _start(body), write=write) from error
+        raise in_doubt(str(error), write=write, code=UNREADABLE) from error
+    inside = child(root, "Body")
+    first = next((one for one in inside if local(one)), None) if inside is not None else None
+    if first is not None and first.tag == f"{{{SOAP}}}Fault":
+        raise of_fault(first, write=write)
+    if answer.status != 200 or first is None or local(first) != f"{operation}Response":
+        found = local(first) if first is not None else "nothing"
+        raise in_doubt(f"HTTP {answer.status} with {found} to {operation}", write=write, code=UNREADABLE)
+    return first
+
+
+def _start(body: bytes) -> str:
+    return " ".join(body[:200].decode("utf-8", "replace").split())
+
+
+def status_error(element: etree._Element | None, *, write: bool) -> BridgeError | None:
+    """Return what the ``status`` in *element* says went wrong; None when it says success."""
+    status = child(element, "status")
+    success = flag(status.get("isSuccess")) if status is not None else None
+    if success is None:
+        return in_doubt("an answer without a status", write=write, code=UNREADABLE)
+    if success:
+        return None
+    details = children(status, "statusDetail") if status is not None else []
+    errors = [one for one in details if one.get("type", "ERROR").upper() == "ERROR"] or details
+    first = errors[0] if errors else None
+    return of_status(text(child(first, "code")), text(child(first, "message")), write=write)
+
+
+def warnings_of(response: etree._Element) -> tuple[str, ...]:
+    """Return the words of every warning of one written record."""
+    status = child(response, "status")
+    return tuple(
+        f"{text(child(one, 'code')) or 'WARNING'}: {text(child(one, 'message')) or ''}"
+        for one in (children(status, "statusDetail") if status is not None else ())
+        if one.get("type", "ERROR").upper() in ("WARN", "INFO")
+    )
+
+
+def _saved_all_the_same(response: etree._Element) -> bool:
+    """Say whether a script failed after the record was saved; Oracle's own sample spells the flag another way."""
+    status = child(response, "status")
+    return status is not None and any(
+        local(one).lower() == "aftersubmitfailed" and flag(one.text) for one in status.iter()
+    )
+
+
+def settled(response: etree._Element, record: Record) -> Written | BridgeError:
+    """Judge one ``writeResponse``: Written only with an internal id and an external id that is ours."""
+    base = child(response, "baseRef")
+    theirs = base.get("externalId") if base is not None else None
+    # External ids are compared without case, as NetSuite does (NetSuite Help section_N3433806).
+    if theirs is not None and theirs.lower() != (record.ref.external_id or "").lower():
+        return in_doubt(f"the answer is about {theirs}", write=True, code="ANSWER_MISMATCH")
+    error = status_error(response, write=True)
+    found = base.get("internalId") if base is not None else None
+    warnings = warnings_of(response)
+    if error is not None:
+        if not (_saved_all_the_same(response) and found):
+            return error
+        warnings = (*warnings, f"Saved, but a script failed afterwards. {error.detail or error.code}")
+    if not found:
+        return in_doubt("a success without an id", write=True, code=UNREADABLE)
+    return Written(Ref(record.ref.kind, id=found, external_id=record.ref.external_id), warnings)
+
+
+def settled_all(responses: list[etree._Element], records: list[Record]) -> list[Written | BridgeError]:
+    """Judge the members of one call, which come in the order they were sent.
+
+    A wrong count, or one member about another record, puts all of them in doubt: nothing says which is whose.
+    """
+    if len(responses) != len(records):
+        reason = f"{len(responses)} answers to {len(records)} records"
+        return [in_doubt(reason, write=True, code="ANSWER_COUNT") for _ in records]
+    outcomes = [settled(response, record) for response, record in zip(responses, records, strict=True)]
+    stray = next((one for one in outcomes if isinstance(one, BridgeError) and one.code == "ANSWER_MISMATCH"), None)
+    if stray is None:
+        return outcomes
+    return [in_doubt(stray.detail or "", write=True, code="ANSWER_MISMATCH") for _ in records]
+
+
+class Page:
+    """One page of a search, read while it arrives: iterate it once; the counts are there from the first record on.
+
+    ``total_records`` is of the whole search, ``search_id`` asks for further pages.
+    """
+
+    _TAGS = tuple(
+        f"{{*}}{name}"
+        for name in (
+            "Envelope", "Fault", "searchResult", "status", "record",
+            "totalRecords", "pageSize", "totalPages", "pageIndex", "searchId",
+        )
+    )  # fmt: skip
+
+    def __init__(self, pieces: Iterable[bytes], reader: Reader, kind: str) -> None:
+        self._pieces = pieces
+        self._reader = reader
+        self._kind = kind
+        self._status: etree._Element | None = None
+        self._seen = False
+        self.total_records = self.total_pages = self.page_index = self.page_size = 0
+        self.search_id: str | None = None
+        self.read = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield every record. Raises what a fault means, or Unreadable for an answer that is not whole."""
+        feed = etree.XMLPullParser(
+            events=("start", "end"), tag=self._TAGS, resolve_entities=False, no_network=True, huge_tree=False
+        )
+        try:
+            for piece in self._pieces:
+                feed.feed(piece)
+                yield from self._events(feed)
+            feed.close()
+            yield from self._events(feed)
+        except (etree.XMLSyntaxError, ValueError) as error:
+            raise Unreadable(f"no well-formed XML: {error}") from error
+        if not self._seen:
+            raise Unreadable("an answer without a search result")
+
+    def _events(self, feed: etree.XMLPullParser) -> Iterator[Record]:
+        for event, element in feed.read_events():
+            if isinstance(element, etree._Element):
+                yield from self._event(event, element)
+
+    def _event(self, event: str, element: etree._Element) -> Iterator[Record]:
+        parent = element.getparent()
+        name = local(element)
+        if event == "start":
+            if parent is None:
+                self._root(element)
+            return
+        place = local(parent) if parent is not None else ""
+        if element.tag == f"{{{SOAP}}}Fault":
+            raise of_fault(element, write=False)
+        if name == "record" and place == "recordList":
+            if not self._seen:
+                raise Unreadable("a record before the status of the search")
+            self.read += 1
+            yield self._reader.record(element, self._kind)
+            element.clear()
+            while element.getprevious() is not None and parent is not None:
+                del parent[0]
+        elif place == "searchResult":
+            self._head(name, element)
+
+    def _root(self, element: etree._Element) -> None:
+        if element.tag != f"{{{SOAP}}}Envelope" or doctype(element):
+            raise Unreadable(f"the root element is {local(element)}, not a plain Envelope")
+
+    def _head(self, name: str, element: etree._Element) -> None:
+        if name == "status":
+            error = status_error(element.getparent(), write=False)
+            if error is not None:
+                raise error
+            self._seen = True
+        elif name == "searchId":
+            self.search_id = text(element)
+        elif name == "totalRecords":
+            self.total_records = int(text(element) or 0)
+        elif name == "totalPages":
+            self.total_pages = int(text(element) or 0)
+        elif name == "pageIndex":
+            self.page_index = int(text(element) or 0)
+        elif name == "pageSize":
+            self.page_size = int(text(element) or 0)
+
+
+def missing(error: BridgeError) -> bool:
+    """Say whether *error* means that the record that was asked for does not exist."""
+    return error.code == "RCRD_DSNT_EXIST"

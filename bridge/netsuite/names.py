@@ -1,0 +1,183 @@
+"""References that carry only a name → internal ids, asked of NetSuite once an hour.
+
+``Names.resolve`` replaces every such ``Ref`` of a record; ``Names.custom_type`` finds a custom record type by its
+script id.
+
+Must not know: HTTP, how a record is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from lxml import etree
+
+from bridge.errors import Misconfigured, Rejected
+from bridge.netsuite.codec import clean
+from bridge.netsuite.kinds import CUSTOM_RECORD, is_custom
+from bridge.netsuite.reading import Reader, child, text
+from bridge.netsuite.wsdl import Bindings
+from bridge.ports import Record, Ref
+
+KEPT = timedelta(hours=1)  # NetSuite itself shows changed settings to a session only after as long
+ASKED_AGAIN = timedelta(minutes=1)  # a currency that is not in the kept list may be new, but is not asked for each time
+PAGES = 20  # of a select list; a name that matches more than that is no choice
+
+
+class Call(Protocol):
+    """One read operation: returns the result element of a successful answer."""
+
+    def __call__(self, operation: str, *, interactive: bool, **values: Any) -> etree._Element: ...
+
+
+class Names:
+    """The names and types NetSuite knows, remembered for an hour. Safe to share between threads."""
+
+    def __init__(self, bindings: Bindings, call: Call, clock: Callable[[], datetime]) -> None:
+        self._bindings = bindings
+        self._call = call
+        self._clock = clock
+        self._reader = Reader(bindings)
+        self._ids: dict[tuple[str, str, str, str], tuple[datetime, str]] = {}
+        self._types: dict[str, tuple[datetime, str]] = {}
+        self._currencies: tuple[datetime, dict[str, str]] | None = None
+
+    def resolve(self, record: Record, *, interactive: bool) -> Record:
+        """Return *record* with an id in every reference.
+
+        Raises Rejected (``ITEM_UNKNOWN`` …) when NetSuite has no such name: accounting adds it or the mapping changes.
+        """
+        changed: dict[str, Any] = {}
+        for name, value in record.fields.items():
+            if isinstance(value, Ref):
+                changed[name] = self._resolved(record.ref.kind, "", name, value, interactive)
+            elif isinstance(value, list | tuple):
+                changed[name] = [self._line(record.ref.kind, name, line, interactive) for line in value]
+        return Record(record.ref, {**record.fields, **changed}, record.modified_at) if changed else record
+
+    def custom_type(self, script_id: str, *, interactive: bool) -> str:
+        """Return the internal id of a custom record type. Raises Misconfigured when NetSuite has none of that name."""
+        key = script_id.lower()
+        kept = self._types.get(key)
+        if kept is None or kept[0] < self._clock():
+            result = self._call(
+                "getCustomizationId",
+                interactive=interactive,
+                customizationType={"getCustomizationType": "customRecordType"},
+                includeInactives=False,
+            )
+            until = self._clock() + KEPT
+            for one in result.iter("{*}customizationRef"):
+                name, found = one.get("scriptId"), one.get("internalId")
+                if name and found:
+                    self._types[name.lower()] = (until, found)
+            kept = self._types.get(key)
+            if kept is None or kept[0] < self._clock():
+                raise Misconfigured(
+                    f"NetSuite has no custom record type '{script_id}', or the bridge's role may not see it.",
+                    code="CUSTOM_RECORD_TYPE_UNKNOWN",
+                    detail=script_id,
+                )
+        return kept[1]
+
+    def known_custom_type(self, script_id: str) -> str | None:
+        """Return the internal id of a custom record type if it has been asked for already."""
+        kept = self._types.get(script_id.lower())
+        return kept[1] if kept else None
+
+    def currencies(self, *, interactive: bool) -> dict[str, str]:
+        """Return the ids of all active currencies by symbol and by name, in upper case."""
+        result = self._call("getAll", interactive=interactive, record={"recordType": "currency"})
+        found: dict[str, str] = {}
+        for one in result.iter("{*}record"):
+            fields = self._reader.record(one).fields
+            for word in (fields.get("name"), fields.get("symbol")):
+                if word and one.get("internalId") and not fields.get("isInactive"):
+                    found[str(word).upper()] = one.get("internalId") or ""
+        self._currencies = (self._clock(), found)
+        return found
+
+    def _line(self, kind: str, sublist: str, line: Any, interactive: bool) -> Any:
+        if isinstance(line, Ref):
+            return self._resolved(kind, "", sublist, line, interactive)
+        if not isinstance(line, Mapping):
+            return line
+        return {
+            name: self._resolved(kind, sublist, name, value, interactive) if isinstance(value, Ref) else value
+            for name, value in line.items()
+        }
+
+    def _resolved(self, kind: str, sublist: str, field: str, ref: Ref, interactive: bool) -> Ref:
+        if ref.id is not None or ref.external_id is not None:
+            return ref
+        place = f"{sublist}.{field}" if sublist else field
+        if not ref.name:
+            raise Rejected(f"'{place}' names no {ref.kind}.", code=f"{ref.kind.upper()}_UNKNOWN", field=place)
+        if ref.kind == "currency":
+            found = self._currency(ref.name, interactive)
+        else:
+            found = self._selected(kind, sublist, field, ref, place, interactive)
+        if found is None:
+            raise Rejected(
+                f"NetSuite has no {ref.kind} named '{ref.name}'.",
+                code=f"{ref.kind.upper()}_UNKNOWN",
+                who="accounting",
+                field=place,
+            )
+        return Ref(ref.kind, id=found, name=ref.name)
+
+    def _currency(self, name: str, interactive: bool) -> str | None:
+        word = name.strip().upper()
+        kept = self._currencies
+        now = self._clock()
+        if kept is not None and kept[0] + KEPT > now and (word in kept[1] or kept[0] + ASKED_AGAIN > now):
+            return kept[1].get(word)
+        return self.currencies(interactive=interactive).get(word)
+
+    def _selected(self, kind: str, sublist: str, field: str, ref: Ref, place: str, interactive: bool) -> str | None:
+        wanted = (ref.name or "").strip()
+        key = (kind, sublist, field, wanted.casefold())
+        kept = self._ids.get(key)
+        if kept is not None and kept[0] > self._clock():
+            return kept[1]
+        matches = self._select(kind, sublist, field, wanted, interactive)
+        # NetSuite writes a nested name as "Parent : Child"; the full name wins over its last part.
+        whole = {found for name, found in matches if name.casefold() == wanted.casefold()}
+        last = {found for name, found in matches if name.rpartition(" : ")[2].casefold() == wanted.casefold()}
+        ids = whole or last
+        if len(ids) > 1:
+            raise Rejected(
+                f"NetSuite has more than one {ref.kind} named '{wanted}'.",
+                code=f"{ref.kind.upper()}_AMBIGUOUS",
+                who="accounting",
+                field=place,
+            )
+        if not ids:
+            return None
+        found = ids.pop()
+        self._ids[key] = (self._clock() + KEPT, found)
+        return found
+
+    def _select(self, kind: str, sublist: str, field: str, name: str, interactive: bool) -> list[tuple[str, str]]:
+        """Ask for the choices of a field that contain *name*."""
+        description: dict[str, Any] = {"field": field}
+        if is_custom(kind):
+            type_id = self.custom_type(kind, interactive=interactive)
+            description["customRecordType"] = {"internalId": type_id, "type": CUSTOM_RECORD.name + "Type"}
+        else:
+            description["recordType"] = kind
+        if sublist:
+            description["sublist"] = sublist
+        description["filter"] = {"operator": "contains", "filterValue": clean(name)}
+        found: list[tuple[str, str]] = []
+        for page in range(1, PAGES + 1):
+            result = self._call("getSelectValue", interactive=interactive, fieldDescription=description, pageIndex=page)
+            for one in result.iter("{*}baseRef"):
+                label, id_ = text(child(one, "name")), one.get("internalId")
+                if label and id_:
+                    found.append((label, id_))
+            if page >= int(text(child(result, "totalPages")) or 1):
+                break
+        return found

@@ -9,6 +9,7 @@ Must not know: SOAP, HTTP, Flask.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
@@ -17,16 +18,18 @@ from typing import Any
 
 from sqlalchemy import update
 
-from bridge.errors import BridgeError, Deferred, Misconfigured
+from bridge.errors import BridgeError, Deferred, Misconfigured, Uncertain
 from bridge.failpoints import reached
 from bridge.ledger import Ledger, Writing, lanes, links, marks, messages, plain
 from bridge.ledger.models import OPEN, PENDING, REJECTED, message
 from bridge.mapping import Syncs
-from bridge.ports import Received, Ref, System
+from bridge.ports import MirrorSystem, Received, Ref, System
 from bridge.preparing import Prepared, prepare, write_back
 from bridge.recording import covered, record, release
-from bridge.sending import send
+from bridge.sending import Sent, send
 from bridge.standing import Standing, is_open, standing
+
+LOG = logging.getLogger("bridge.delivery")
 
 Alert = Callable[[str, str], None]
 
@@ -40,7 +43,7 @@ class Delivery:
         ledger: Ledger,
         syncs: Syncs,
         netsuite: System,
-        salesforce: System,
+        salesforce: MirrorSystem,
         alert: Alert = lambda code, sentence: None,
     ) -> None:
         self.ledger, self.syncs = ledger, syncs
@@ -88,7 +91,7 @@ class Delivery:
         new = []
         for it in received:
             fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
-            payload, mark = plain.dumps(fields), plain.fingerprint(fields)
+            payload, mark = plain.dumps(fields), plain.source_mark(fields, self.syncs.reads(it.kind))
             for push in self.syncs.of_source(it.kind):
                 if (push.on_demand and push.name != only and (push.name, it.id) not in wanted) or (
                     only is not None and push.name != only
@@ -116,41 +119,58 @@ class Delivery:
     # --- deliver ---
 
     def deliver(
-        self, keys: Sequence[str] | None = None, *, most: int = 1, interactive: bool = False, until: float | None = None
+        self,
+        keys: Sequence[str] | None = None,
+        *,
+        most: int = 1,
+        interactive: bool = False,
+        until: float | None = None,
+        accept: Callable[[Writing], Sequence[str]] | None = None,
     ) -> int:
         """Carry over what is due in the lanes *keys*, or in up to *most* due lanes, and return how many were sent.
 
         Goes on until nothing is due there or *until* (``time.monotonic``) has passed. Safe to call from anywhere at
-        any time: a lane that somebody else holds is left to them.
+        any time: a lane that somebody else holds is left to them. *accept* stores what has just arrived in the first
+        transaction and names its lanes: durable before anything is sent, with one commit for both.
         """
         count = 0
-        while until is None or time.monotonic() < until:
+        more = True
+        while more and (until is None or time.monotonic() < until):
             with self.ledger.write() as writing:
+                if accept is not None:
+                    keys, accept = accept(writing), None
                 leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
                 prepared = prepare(writing, leases, self.syncs) if leases else Prepared()
                 if leases and not prepared.work:
-                    release(writing, leases, self.syncs)
+                    release(writing, leases, self.syncs, prepared.paused)
             reached("before_push")
-            fetched = self._fetch(prepared)
+            more = self._fetch(prepared)
             if prepared.work:
-                used = {work.lease for work in prepared.work}
-                sent = send(prepared.work, self.netsuite, self.salesforce, interactive=interactive)
+                sent = self._send(prepared, interactive)
                 reached("after_push")
                 with self.ledger.write() as writing:
-                    paused = record(writing, sent, leases, self.syncs)
+                    result = record(writing, sent, leases, self.syncs, prepared.paused)
                     reached("before_commit")
                 reached("after_commit")
                 count += len(sent)
-                for scope in paused:
+                more = more or result.more
+                for scope in result.paused:
                     self.alert("SYNC_PAUSED", f"{scope.lstrip('*')} is paused; the first reason is on the console.")
-                del used
-            with self._settled:
-                self._settled.notify_all()
-            if not leases or not (prepared.work or fetched):
-                break
+                with self._settled:
+                    self._settled.notify_all()
             if keys is None:
                 break
         return count
+
+    def _send(self, prepared: Prepared, interactive: bool) -> list[Sent]:
+        try:
+            return send(prepared.work, self.netsuite, self.salesforce, interactive=interactive)
+        except Exception as error:
+            # A fault of our own: what was on its way may have arrived, and the lanes must not stay leased.
+            LOG.exception("Sending failed unexpectedly.")
+            unsure = Uncertain("The bridge failed while sending; it looks the record up.", code="BRIDGE_FAULT")
+            unsure.detail = type(error).__name__
+            return [Sent(work, unsure) for work in prepared.work]
 
     def _fetch(self, prepared: Prepared) -> bool:
         """Fetch the records that others refer to and nobody has sent yet, and receive them. True if any came."""
@@ -189,16 +209,20 @@ class Delivery:
 
     # --- settle ---
 
-    def settle(self, ids: Sequence[str], until: float) -> dict[str, Standing]:
-        """Deliver the records *ids* while a caller waits, until all are settled or *until* has passed."""
+    def settle(self, ids: Sequence[str], until: float, keys: Sequence[str] = ()) -> dict[str, Standing]:
+        """Deliver the records *ids* while a caller waits, until all are settled or *until* has passed.
+
+        *keys* are lanes that are known to have work; the others are found by what waits for them.
+        """
+        if keys:
+            self.deliver(keys, interactive=True, until=until)
         while True:
             found = self.standing(ids)
             waiting = [part for it in found.values() for part in it.parts if is_open([part.state])]
             if not waiting or time.monotonic() >= until:
                 return found
             parents = [part.waits_for.split(":", 1)[1] for part in waiting if part.waits_for]
-            keys = self._lanes([*ids, *parents])
-            if not self.deliver(keys, interactive=True, until=until):
+            if not self.deliver(self._lanes([*ids, *parents]), interactive=True, until=until):
                 with self._settled:
                     self._settled.wait(min(0.05, max(0.0, until - time.monotonic())))
 

@@ -126,6 +126,14 @@ class System(Protocol):
         ...
 
 
+class MirrorSystem(System, Protocol):
+    """A system that holds our mirrors and can list the rows under a parent: Salesforce."""
+
+    def rows_under(self, kind: str, parent: str, parents: Sequence[str], fields: Sequence[str]) -> list[Record]:
+        """Return the records of *kind* whose lookup *parent* is one of *parents* (ids). Raises as ``get`` does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """One record as it arrived from Salesforce: by callout, by sweep or fetched as a parent.

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
+from bridge import totals
 from bridge.errors import Rejected
 from bridge.ledger import Writing, links, marks, messages, plain
 from bridge.ledger.lanes import Lease
@@ -81,6 +82,7 @@ class Prepared:
     """What to send, and which Salesforce records must be fetched because others refer to them: (sync, kind, id)."""
 
     work: list[Work] = field(default_factory=list)
+    paused: set[str] = field(default_factory=set)
     missing: set[tuple[str, str, str]] = field(default_factory=set)
 
 
@@ -104,7 +106,8 @@ class _Step:
         self.sources: dict[int, dict[str, Any]] = {}
         self.chosen: set[str] = set()
         self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
-        self.paused = {it.scope for it in marks.pauses(writing.connection)} if self.rows else set()
+        self.paused = {it.scope for it in marks.pauses(writing.connection)}
+        self.prepared.paused = self.paused
         pairs = [(row.sync, row.source_id) for row in self.rows]
         for row in self.rows:
             push = syncs.pushes.get(row.sync)
@@ -154,7 +157,7 @@ class _Step:
         if scopes & self.paused or (newest.due_at is not None and newest.due_at > self.now and not overtaking):
             return True
         try:
-            work = self._push(newest, push) if push else self._pull(newest, pull) if pull else self._status(newest)
+            work = self._work(newest, push, pull)
         except Rejected as error:
             self.settle_error(newest, error)
             return True
@@ -163,7 +166,7 @@ class _Step:
     def _recover(self, rows: list[Row[Any]]) -> None:
         """Treat what a former holder of the lane left in ``sending``: nobody knows whether it arrived."""
         for row in rows:
-            self.changes.finish(row, "crash")
+            self.changes.attempted(row, self.leases[row.lane].epoch - 1, "crash")
             if row.crashes + 1 >= CRASHES:
                 self.changes.set(
                     row, DEAD, crashes=row.crashes + 1, code="QUARANTINED", who="administrator",
@@ -185,6 +188,13 @@ class _Step:
         """Have the state written back to Salesforce when nobody is waiting for an answer."""
         if row.write_back and row.sync in self.syncs.pushes:
             write_back(self.writing, [(row.source_kind, row.source_id)])
+
+    def _work(self, row: Row[Any], push: Push | None, pull: Pull | None) -> Work | None:
+        if push:
+            return self._push(row, push)
+        if pull:
+            return self._pull(row, pull)
+        return self._balance(row) if row.sync == totals.SYNC else self._status(row)
 
     # --- to NetSuite ---
 
@@ -289,6 +299,13 @@ class _Step:
             return None
         return Work(row, self.leases[row.lane], pull, records, known, mark, keys=keys)
 
+    def _balance(self, row: Row[Any]) -> Work | None:
+        pull = next((it for it in self.syncs.pulls.values() if it.totals is not None), None)
+        if pull is None:
+            self.changes.set(row, SUPERSEDED)
+            return None
+        return Work(row, self.leases[row.lane], pull, [])
+
     def _status(self, row: Row[Any]) -> Work | None:
         found = standing(self.writing.connection, [row.source_id]).get(row.source_id)
         if found is None:
@@ -307,22 +324,19 @@ class _Step:
             return False
         self.load[work.system] += weight
         self.chosen.add(work.name)
-        self.changes.begin(work.row, work.lease.epoch)
         self.changes.set(work.row, SENDING, attempts=work.row.attempts + 1, sent_at=self.now)
         self.prepared.work.append(work)
         return True
 
 
-def write_back(writing: Writing, about: Iterable[tuple[str, str]]) -> None:
-    """Queue the write-back of Salesforce records' status; what it says is read when it is sent."""
+def write_back(writing: Writing, about: Iterable[tuple[str, str]], sync: str = status.SYNC) -> None:
+    """Queue the write-back of Salesforce records' status (or balance); what it says is read when it is sent."""
     version = int(writing.now.timestamp() * 1_000_000)
     new = [
-        messages.New(
-            status.SYNC, kind, salesforce_id, version, writing.now, status.SYNC, "{}", "bridge", write_back=False
-        )
+        messages.New(sync, kind, salesforce_id, version, writing.now, sync, "{}", "bridge", write_back=False)
         for kind, salesforce_id in dict.fromkeys(about)
     ]
-    messages.accept(writing, new, f"status-{version}")
+    messages.accept(writing, new, f"{sync}-{version}")
 
 
 def led_back(writing: Writing, records: list[Record], syncs: Syncs) -> list[Record]:

@@ -5,9 +5,11 @@ Must not know: any system, HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from bridge import totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ledger import Writing, lanes, links, marks, messages
 from bridge.ledger.lanes import Lease
@@ -15,7 +17,7 @@ from bridge.ledger.links import Link
 from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN
 from bridge.mapping import Pull, Push, Syncs
 from bridge.outcome import HORIZON, resolve_after, retry_after, throttle_after
-from bridge.ports import Written
+from bridge.ports import Ref, Written
 from bridge.preparing import Work, write_back
 from bridge.records.status import SYNC
 from bridge.sending import Sent
@@ -24,8 +26,18 @@ from bridge.sending import Sent
 ONE_SYNC = ("INSUFFICIENT_PERMISSION", "WS_PERMISSION_REQD", "PERMISSION_VIOLATION", "RECORD_TYPE_UNKNOWN")
 
 
-def record(writing: Writing, sent: Sequence[Sent], leases: Sequence[Lease], syncs: Syncs) -> list[str]:
-    """Record outcomes and release *leases*. Returns the pauses that this started, for the alert.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording led to: pauses it started (for the alert), and whether a released lane has more to do now."""
+
+    paused: list[str]
+    more: bool
+
+
+def record(
+    writing: Writing, sent: Sequence[Sent], leases: Sequence[Lease], syncs: Syncs, shut: Iterable[str]
+) -> Recorded:
+    """Record outcomes and release *leases*. *shut* are the pauses known when the work was chosen.
 
     A lane that somebody else has taken over in the meantime is left alone: what we learned about it may be stale, and
     its new holder looks the records up.
@@ -34,6 +46,7 @@ def record(writing: Writing, sent: Sequence[Sent], leases: Sequence[Lease], sync
     changes, new, made = messages.Changes(writing), [], []
     paused: list[str] = []
     back: list[tuple[str, str]] = []
+    owed: list[tuple[str, str]] = []
     for it in sent:
         row = it.work.row
         if row.lane not in held:
@@ -47,28 +60,31 @@ def record(writing: Writing, sent: Sequence[Sent], leases: Sequence[Lease], sync
             paused += [scope] if scope else []
         if isinstance(it.work.sync, Push) and row.write_back:
             back.append((row.source_kind, row.source_id))
+        if isinstance(it.outcome, Written):
+            owed += _balances_to_renew(it.work)
     changes.flush()
     links.save(writing, new)
     _remember_numbers(writing, sent, syncs)
     messages.free_waiting(writing, made)
     write_back(writing, back)
+    write_back(writing, owed, totals.SYNC)
     keep = [it for it in leases if it.key in held]
-    release(writing, keep, syncs)
-    return paused
+    return Recorded(paused, release(writing, keep, syncs, {*shut, *paused}))
 
 
-def release(writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> None:
-    """Give *leases* back, and wake the carrier for what is due already."""
-    shut = {it.scope for it in marks.pauses(writing.connection)}
-    shut |= {name for scope in shut for name in covered(scope, syncs)}
-    writing.wakes.update(lanes.release(writing.connection, leases, shut, writing.now))
+def release(writing: Writing, leases: Sequence[Lease], syncs: Syncs, shut: Iterable[str]) -> bool:
+    """Give *leases* back, and wake the carrier for what is due already. True if anything is."""
+    stopped = {name for scope in shut for name in (scope, *covered(scope, syncs))}
+    due = lanes.release(writing.connection, leases, stopped, writing.now)
+    writing.wakes.update(due)
+    return bool(due)
 
 
 def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
     """Return the syncs that a pause of *scope* stops."""
     if scope == "*netsuite":
         return tuple(syncs.pushes)
-    return (*syncs.pulls, SYNC) if scope == "*salesforce" else (scope,)
+    return (*syncs.pulls, SYNC, totals.SYNC) if scope == "*salesforce" else (scope,)
 
 
 def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Link]:
@@ -76,16 +92,17 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     assert isinstance(it.outcome, Written)  # noqa: S101  # narrows the type; the caller has just looked
     ref = it.outcome.ref
     target_id = ref.id if isinstance(work.sync, Push) else (ref.external_id or ref.id)
-    changes.finish(row, "adopted" if it.adopted else DELIVERED, detail="; ".join(it.outcome.warnings) or None)
+    how = "adopted" if it.adopted else DELIVERED
+    changes.attempted(row, work.lease.epoch, how, detail="; ".join(it.outcome.warnings) or None)
     changes.set(
         row, DELIVERED, action="adopted" if it.adopted else None, target_kind=ref.kind, target_id=str(target_id)[:40]
     )
-    if work.sync is None:
+    if work.sync is None or row.sync == totals.SYNC:
         return []
     known = work.link
     parts: dict[str, Any] = work.parts or (known.parts if known else {})
     if isinstance(work.sync, Pull):
-        parts = {"keys": work.keys}
+        parts = {"keys": work.keys, "parents": _parents(work)}
     return [
         Link(
             row.sync,
@@ -100,6 +117,22 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
             parts,
         )
     ]
+
+
+def _parents(work: Work) -> list[str]:
+    """Return the ids of the records whose totals these rows count towards."""
+    if not isinstance(work.sync, Pull) or work.sync.totals is None:
+        return []
+    found = (it.fields.get(work.sync.totals.parent) for it in work.records)
+    return list(dict.fromkeys(str(ref.id) for ref in found if isinstance(ref, Ref)))
+
+
+def _balances_to_renew(work: Work) -> list[tuple[str, str]]:
+    """Return the parents whose balance this write moved: those of the new rows and those the old ones had."""
+    if not isinstance(work.sync, Pull) or work.sync.totals is None or work.row.sync == totals.SYNC:
+        return []
+    before = work.link.parts.get("parents", []) if work.link else []
+    return [(work.sync.totals.parent_kind, it) for it in dict.fromkeys([*before, *_parents(work)])]
 
 
 def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> None:
@@ -125,7 +158,7 @@ def _numbered(one: Link, number: str) -> Link:
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:
     """Set what happens next. Returns the scope of a pause that this failure started."""
     row = work.row
-    changes.finish(row, error.outcome, error.code, error.detail)
+    changes.attempted(row, work.lease.epoch, error.outcome, error.code, error.detail)
     about: dict[str, Any] = {
         "code": error.code,
         "reason": error.message,

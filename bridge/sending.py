@@ -13,9 +13,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from bridge import totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
-from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Push
-from bridge.ports import Record, Ref, System, Written
+from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
+from bridge.ports import MirrorSystem, Record, Ref, System, Written
 from bridge.preparing import Work, without_line_ids
 
 NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
@@ -30,11 +31,30 @@ class Sent:
     adopted: bool = False
 
 
-def send(work: Sequence[Work], netsuite: System, salesforce: System, *, interactive: bool) -> list[Sent]:
+def send(work: Sequence[Work], netsuite: System, salesforce: MirrorSystem, *, interactive: bool) -> list[Sent]:
     """Send *work*, each piece settled on its own, in order."""
     pushes = [it for it in work if isinstance(it.sync, Push)]
     others = [it for it in work if not isinstance(it.sync, Push)]
-    return [*_to_netsuite(pushes, netsuite, interactive), *_to_salesforce(others, salesforce, interactive)]
+    balances = _balances([it for it in others if it.row.sync == totals.SYNC], salesforce)
+    settled = {it.work.row.id for it in balances}
+    rows = [it for it in others if it.row.id not in settled]
+    return [*_to_netsuite(pushes, netsuite, interactive), *balances, *_to_salesforce(rows, salesforce, interactive)]
+
+
+def _balances(work: list[Work], salesforce: MirrorSystem) -> list[Sent]:
+    """Fill in what each piece of balance work writes; return those that could not be read or need no writing."""
+    done: list[Sent] = []
+    for it in work:
+        if not isinstance(it.sync, Pull) or it.sync.totals is None:
+            continue
+        try:
+            it.records = totals.refreshed(salesforce, it.sync, it.sync.totals, [it.row.source_id])
+        except BridgeError as error:
+            done.append(Sent(it, error))
+            continue
+        if not it.records:
+            done.append(Sent(it, Written(Ref(it.row.source_kind, id=it.row.source_id))))
+    return done
 
 
 def _to_netsuite(work: list[Work], netsuite: System, interactive: bool) -> list[Sent]:
@@ -155,7 +175,7 @@ def _same(sent: Any, found: Any) -> bool:
     return bool(str(sent) == str(found))
 
 
-def _to_salesforce(work: list[Work], salesforce: System, interactive: bool) -> list[Sent]:
+def _to_salesforce(work: list[Work], salesforce: MirrorSystem, interactive: bool) -> list[Sent]:
     if not work:
         return []
     records = [record for it in work for record in it.records]

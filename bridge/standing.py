@@ -8,15 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, and_, bindparam, func, select
 
 from bridge.ledger.links import of_source
 from bridge.ledger.models import message
 from bridge.ports import Ref
 from bridge.records.status import SYNC, Made, Shown, overall
+from bridge.totals import SYNC as BALANCE
 
 NewUrl = Callable[[Ref], str | None]
+
+_TOP = (
+    select(message.c.sync, message.c.source_id, func.max(message.c.version).label("version"))
+    .where(message.c.source_id.in_(bindparam("ids", expanding=True)), message.c.sync.not_in((SYNC, BALANCE)))
+    .group_by(message.c.sync, message.c.source_id)
+    .subquery()
+)
+_NEWEST = select(message).join(
+    _TOP,
+    and_(message.c.sync == _TOP.c.sync, message.c.source_id == _TOP.c.source_id, message.c.version == _TOP.c.version),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +72,13 @@ class Standing:
 
 def standing(connection: Connection, ids: Sequence[str], url: NewUrl = lambda ref: None) -> dict[str, Standing]:
     """Return the standing of every record of *ids* that the ledger knows."""
-    order = (message.c.version.desc(), message.c.modified_at.desc(), message.c.id.desc())
-    place = func.row_number().over(partition_by=(message.c.sync, message.c.source_id), order_by=order).label("place")
-    newest = select(message, place).where(message.c.source_id.in_(list(ids)), message.c.sync != SYNC).subquery()
+    rows: dict[tuple[str, str], Row[Any]] = {}
+    for row in connection.execute(_NEWEST, {"ids": list(ids)}):
+        known = rows.get((row.sync, row.source_id))
+        if known is None or (known.modified_at, known.id) < (row.modified_at, row.id):
+            rows[row.sync, row.source_id] = row
     found: dict[str, Standing] = {}
-    for row in connection.execute(select(newest).where(newest.c.place == 1).order_by(newest.c.id)):
+    for row in sorted(rows.values(), key=lambda it: it.id):
         error = Shown(row.code, row.reason, row.who or "nobody", row.field) if row.code and row.reason else None
         part = Part(
             row.id, row.sync, row.state, row.version, row.modified_at, row.waits_for, row.due_at, row.write_back, error

@@ -46,7 +46,8 @@ class Ledger:
         url: SQLAlchemy URL; ``sqlite:///path`` or ``postgresql://…``.
         audit_key: key of the audit chain's HMAC; empty means a plain hash.
         clock: for SQLite, which runs on this machine alone. PostgreSQL's own clock is used there, never ours.
-        wake: called inside the transaction with every lane that has new work, for a carrier that enqueues there.
+
+    A carrier that enqueues in our transaction sets ``wake``; one that rings a bell sets ``woken``.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class Ledger:
         self.is_sqlite = self.url.startswith("sqlite")
         self.audit_key = audit_key
         self._clock = clock
-        self.wake: Callable[[Connection, set[str]], None] | None = None
+        self.wake: Callable[[Connection, set[str]], None] | None = None  # inside the transaction
+        self.woken: Callable[[], None] | None = None  # after its commit
         self._writer = threading.Lock()
         self.engine = self._open(pool_size)
 
@@ -123,6 +125,8 @@ class Ledger:
                 audit.write(connection, self.audit_key, writing.now, writing.entries)
                 if self.wake is not None and writing.wakes:
                     self.wake(connection, writing.wakes)
+            if self.woken is not None and writing.wakes:
+                self.woken()
 
     def create(self) -> None:
         """Bring the database to the newest schema (Alembic), and start the audit chains."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -45,6 +47,17 @@ _RELEASE = (
 _MINE = select(lane.c.key, lane.c.epoch).where(lane.c.key.in_(bindparam("keys", expanding=True))).order_by(lane.c.key)
 
 
+_NEXT = (
+    select(
+        message.c.queue, func.min(func.coalesce(message.c.due_at, message.c.created_at)), func.min(message.c.priority)
+    )
+    .where(
+        message.c.queue.in_(bindparam("keys", expanding=True)), message.c.sync.not_in(bindparam("shut", expanding=True))
+    )
+    .group_by(message.c.queue)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to deliver lane *key*, as long as its epoch is still *epoch*."""
@@ -53,26 +66,28 @@ class Lease:
     epoch: int
 
 
+@cache
+def _wake(dialect: str) -> Any:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(lane).values(key=bindparam("k"), epoch=0, due_at=bindparam("d"), priority=bindparam("p"))
+    new = statement.excluded
+    sooner = or_(lane.c.due_at.is_(None), lane.c.due_at > new.due_at)
+    ahead = or_(lane.c.due_at.is_(None), lane.c.priority > new.priority)
+    return statement.on_conflict_do_update(
+        index_elements=[lane.c.key],
+        set_={
+            "due_at": case((sooner, new.due_at), else_=lane.c.due_at),
+            "priority": case((ahead, new.priority), else_=lane.c.priority),
+        },
+    )
+
+
 def wake(connection: Connection, due: Mapping[str, tuple[datetime, int]]) -> None:
     """Say that lanes have work from a moment on, creating them if need be. *due*: key → (moment, priority)."""
     if not due:
         return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(lane).values(key=bindparam("k"), epoch=0, due_at=bindparam("d"), priority=bindparam("p"))
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=[lane.c.key],
-        set_={
-            "due_at": case((or_(lane.c.due_at.is_(None), lane.c.due_at > new.due_at), new.due_at), else_=lane.c.due_at),
-            "priority": case(
-                (lane.c.due_at.is_(None), new.priority),
-                (lane.c.priority > new.priority, new.priority),
-                else_=lane.c.priority,
-            ),
-        },
-    )
     rows = [{"k": key, "d": at, "p": priority} for key, (at, priority) in sorted(due.items())]
-    connection.execute(statement, rows)
+    connection.execute(_wake(connection.dialect.name), rows)
 
 
 def lease(
@@ -113,17 +128,8 @@ def release(connection: Connection, leases: Sequence[Lease], shut: Iterable[str]
     """
     if not leases:
         return {}
-    keys = [it.key for it in leases]
-    query = (
-        select(
-            message.c.queue,
-            func.min(func.coalesce(message.c.due_at, message.c.created_at)),
-            func.min(message.c.priority),
-        )
-        .where(message.c.queue.in_(keys), message.c.sync.not_in(list(shut)))
-        .group_by(message.c.queue)
-    )
-    due = {key: (at, priority) for key, at, priority in connection.execute(query)}
+    found = connection.execute(_NEXT, {"keys": [it.key for it in leases], "shut": list(shut)})
+    due = {key: (at, priority) for key, at, priority in found}
     rows = [
         {"k": it.key, "e": it.epoch, "d": due.get(it.key, (None, 0))[0], "p": due.get(it.key, (None, 0))[1]}
         for it in leases

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, plain
 from bridge.ledger.models import link
+
+
+_BY_SOURCE = select(link).where(tuple_(link.c.sync, link.c.source_id).in_(bindparam("pairs", expanding=True)))
+_BY_TARGET = select(link).where(tuple_(link.c.sync, link.c.target_id).in_(bindparam("pairs", expanding=True)))
+_OF_SOURCES = select(link).where(link.c.source_id.in_(bindparam("ids", expanding=True)))
+PAIRS = 400  # two bind values a pair, and SQLite takes a few thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,47 +49,51 @@ def _link(row: Any) -> Link:
 
 def find(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:
     """Return the links of ``(sync, source id)`` pairs that exist."""
-    wanted = list(set(pairs))
-    if not wanted:
-        return {}
-    found: dict[tuple[str, str], Link] = {}
-    for start in range(0, len(wanted), 400):  # two bind values a pair, and SQLite takes few thousands
-        rows = connection.execute(
-            select(link).where(tuple_(link.c.sync, link.c.source_id).in_(wanted[start : start + 400]))
-        )
-        found.update({(row.sync, row.source_id): _link(row) for row in rows})
-    return found
-
-
-def of_source(connection: Connection, source_ids: Sequence[str]) -> list[Link]:
-    """Return every link of the Salesforce records *source_ids*, whatever the sync."""
-    return [_link(row) for row in connection.execute(select(link).where(link.c.source_id.in_(list(source_ids))))]
+    found = _select(connection, _BY_SOURCE, pairs)
+    return {(it.sync, it.source_id): it for it in found}
 
 
 def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:
     """Return, for ``(sync, target id)`` pairs, the links that lead there."""
+    found = _select(connection, _BY_TARGET, pairs)
+    return {(it.sync, it.target_id): it for it in found}
+
+
+def _select(connection: Connection, statement: Select[Any], pairs: Iterable[tuple[str, str]]) -> list[Link]:
     wanted = list(set(pairs))
-    found: dict[tuple[str, str], Link] = {}
-    for start in range(0, len(wanted), 400):
-        rows = connection.execute(
-            select(link).where(tuple_(link.c.sync, link.c.target_id).in_(wanted[start : start + 400]))
-        )
-        found.update({(row.sync, row.target_id): _link(row) for row in rows})
-    return found
+    chunks = [wanted[start : start + PAIRS] for start in range(0, len(wanted), PAIRS)]
+    return [_link(row) for chunk in chunks for row in connection.execute(statement, {"pairs": chunk})]
+
+
+def of_source(connection: Connection, source_ids: Sequence[str]) -> list[Link]:
+    """Return every link of the Salesforce records *source_ids*, whatever the sync."""
+    return [_link(row) for row in connection.execute(_OF_SOURCES, {"ids": list(source_ids)})]
+
+
+_NEW = (
+    "target_kind",
+    "target_id",
+    "external_id",
+    "number",
+    "version",
+    "modified_at",
+    "fingerprint",
+    "parts",
+    "updated_at",
+)
+
+
+@cache
+def _save(dialect: str) -> Any:
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(link)
+    fresh = {name: statement.excluded[name] for name in _NEW}
+    return statement.on_conflict_do_update(index_elements=["sync", "source_id"], set_=fresh)
 
 
 def save(writing: Writing, new: Sequence[Link]) -> None:
     """Store links, replacing what was known of the same (sync, source)."""
     if not new:
         return
-    dialect = postgresql if writing.connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(link)
-    fresh = {
-        name: statement.excluded[name]
-        for name in ("target_kind", "target_id", "external_id", "number", "version", "modified_at", "fingerprint",
-                     "parts", "updated_at")
-    }  # fmt: skip
-    statement = statement.on_conflict_do_update(index_elements=["sync", "source_id"], set_=fresh)
     rows = [
         {
             "sync": it.sync,
@@ -99,4 +110,4 @@ def save(writing: Writing, new: Sequence[Link]) -> None:
         }
         for it in new
     ]
-    writing.connection.execute(statement, rows)
+    writing.connection.execute(_save(writing.connection.dialect.name), rows)

@@ -33,10 +33,11 @@ class Pause:
     reason: str
 
 
+_PAUSES = select(pause)
+
+
 def pauses(connection: Connection) -> list[Pause]:
-    return [
-        Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in connection.execute(select(pause))
-    ]
+    return [Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in connection.execute(_PAUSES)]
 
 
 def start_pause(

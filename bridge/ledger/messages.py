@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
@@ -21,11 +22,6 @@ _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "co
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
 _ATTEMPT = insert(attempt)
-_FINISH = (
-    update(attempt)
-    .where(attempt.c.message_id == bindparam("m"), attempt.c.finished_at.is_(None))
-    .values(finished_at=bindparam("at"), outcome=bindparam("o"), code=bindparam("c"), detail=bindparam("d"))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +43,19 @@ class New:
     forced: bool = False
 
 
+@cache
+def _accept(dialect: str) -> Any:
+    insert_here = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    once = ["sync", "source_id", "version", "modified_at"]
+    statement = insert_here(message).on_conflict_do_nothing(index_elements=once)
+    told = (message.c.id, message.c.sync, message.c.source_id, message.c.lane, message.c.actor, message.c.origin)
+    return statement.returning(*told)
+
+
 def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
     """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the ids that were new."""
     if not new:
         return []
-    dialect = postgresql if writing.connection.dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(message).on_conflict_do_nothing(index_elements=["sync", "source_id", "version", "modified_at"])
-    ).returning(message.c.id, message.c.sync, message.c.source_id, message.c.lane, message.c.actor, message.c.origin)
     rows = [
         {
             "sync": it.sync,
@@ -79,7 +80,7 @@ def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
         }
         for it in new
     ]
-    stored = writing.connection.execute(statement, rows).all()
+    stored = writing.connection.execute(_accept(writing.connection.dialect.name), rows).all()
     for row in stored:
         writing.say(
             "received",
@@ -115,8 +116,7 @@ class Changes:
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
         self._rows: list[dict[str, Any]] = []
-        self._finished: list[dict[str, Any]] = []
-        self._begun: list[dict[str, Any]] = []
+        self._attempts: list[dict[str, Any]] = []
 
     def set(self, row: Row[Any], state: str, *, action: str | None = None, say: bool = True, **values: Any) -> None:
         """Change the state of message *row*; unnamed columns of its error are cleared, others are kept."""
@@ -145,19 +145,26 @@ class Changes:
                 code=new["code"],
             )
 
-    def begin(self, row: Row[Any], epoch: int) -> None:
-        """Count an attempt before it is made: a record that kills its worker is found by its count."""
-        self._begun.append({"message_id": row.id, "epoch": epoch, "started_at": self._writing.now})
-
-    def finish(self, row: Row[Any], outcome: str, code: str | None = None, detail: str | None = None) -> None:
-        self._finished.append({"m": row.id, "at": self._writing.now, "o": outcome, "c": code, "d": detail})
+    def attempted(
+        self, row: Row[Any], epoch: int, outcome: str, code: str | None = None, detail: str | None = None
+    ) -> None:
+        """Keep how an attempt went. That it was begun stands in the message itself, committed before it was made."""
+        self._attempts.append(
+            {
+                "message_id": row.id,
+                "epoch": epoch,
+                "started_at": row.sent_at or self._writing.now,
+                "finished_at": self._writing.now,
+                "outcome": outcome,
+                "code": code,
+                "detail": detail,
+            }
+        )
 
     def flush(self) -> None:
         connection = self._writing.connection
-        if self._finished:
-            connection.execute(_FINISH, self._finished)
-        if self._begun:
-            connection.execute(_ATTEMPT, self._begun)
+        if self._attempts:
+            connection.execute(_ATTEMPT, self._attempts)
         if self._rows:
             connection.execute(_SETTLE, self._rows)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -68,3 +69,33 @@ def _normal(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_normal(inner) for inner in value]
     return value
+
+
+def source_mark(fields: Mapping[str, Any], reads: Iterable[str]) -> str:
+    """Return a hash of what the syncs read of a record, the same whether a callout or a query brought it.
+
+    A callout carries dates as text and numbers as they were written; a query gives them typed. *reads* lists the fields,
+    ``Lines.X`` for a field of a line.
+    """
+    wanted: dict[str, Any] = {}
+    inner: dict[str, list[str]] = {}
+    for name in reads:
+        child, _, part = name.partition(".")
+        if part:
+            inner.setdefault(child, []).append(part)
+        elif fields.get(name) is not None:
+            wanted[name] = _as_text(fields[name])
+    for child, parts in inner.items():
+        rows = fields.get(child) or ()
+        wanted[child] = [{it: _as_text(row[it]) for it in parts if row.get(it) is not None} for row in rows]
+    return hashlib.sha256(_SORTED.encode(wanted).encode()).hexdigest()[:40]
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | Decimal):
+        return format(Decimal(value).normalize(), "f")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value.isoformat() if isinstance(value, date) else str(value)

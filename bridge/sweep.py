@@ -1,0 +1,80 @@
+"""The sweep: receive every save in Salesforce that the ledger has not seen. Callouts are not relied on alone.
+
+Must not know: HTTP.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from bridge.delivery import Delivery, as_received
+from bridge.ledger import marks, plain
+from bridge.ledger.models import message
+from bridge.ports import Received, Record
+from bridge.pulling import FIRST, pages
+
+OBJECTS = ("Account", "Contact", "Opportunity")
+OVERLAP = timedelta(minutes=15)  # a stamp is taken in the transaction, a row is visible only at its commit
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """How many records were looked at, and how many of them no callout had brought."""
+
+    looked_at: int
+    late: int
+    deleted: int
+
+    def sentence(self) -> str:
+        return f"{self.looked_at} looked at, {self.late} came late, {self.deleted} deleted"
+
+
+def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
+    """Receive what changed in Salesforce since the last sweep and was not seen. Raises Deferred or Misconfigured."""
+    end = engine.salesforce.now()
+    looked_at = late = deleted = 0
+    for kind in OBJECTS:
+        job = f"sweep:{kind}"
+        with engine.ledger.read() as connection:
+            mark = marks.read_watermark(connection, job)
+        start = since or (mark - OVERLAP if mark else end - FIRST)
+        for page in pages(engine.salesforce.changed(kind, start, end, engine.syncs.reads(kind)), PAGE):
+            looked_at += len(page)
+            late += _receive_unseen(engine, page)
+        for gone in engine.salesforce.deleted(kind, start, end):
+            received = Received(
+                kind, str(gone.ref.id), 2**62, gone.deleted_at, {}, deleted=True, merged_into=gone.merged_into
+            )
+            deleted += bool(engine.receive([received], origin="sweep", correlation=uuid.uuid4().hex))
+        with engine.ledger.write() as writing:
+            marks.move_watermark(writing, job, end, actor="sweep")
+    return SweepReport(looked_at, late, deleted)
+
+
+def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
+    received = [as_received(it) for it in page]
+    ids = [it.id for it in received]
+    place = func.row_number().over(
+        partition_by=message.c.source_id,
+        order_by=(message.c.version.desc(), message.c.modified_at.desc(), message.c.id.desc()),
+    )
+    newest = select(message.c.source_id, message.c.source_hash, place.label("place")).where(
+        message.c.source_id.in_(ids), message.c.sync.in_(list(engine.syncs.pushes))
+    )
+    inner = newest.subquery()
+    with engine.ledger.read() as connection:
+        seen = dict(
+            connection.execute(select(inner.c.source_id, inner.c.source_hash).where(inner.c.place == 1)).tuples()
+        )
+    # A write-back moves the stamp and nothing that is mapped: what was last received already says the same.
+    reads = engine.syncs.reads(page[0].ref.kind)
+    unseen = [it for it in received if seen.get(it.id) != plain.source_mark({**it.fields, "Id": it.id}, reads)]
+    if not unseen:
+        return 0
+    engine.receive([replace(it, user=None) for it in unseen], origin="sweep", correlation=uuid.uuid4().hex)
+    return len(unseen)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 Environ = dict[str, Any]
 REASONS = http.client.responses
@@ -56,7 +58,7 @@ def json_answer(status: int, value: Any) -> Answer:
 def read_body(environ: Environ) -> bytes:
     """The whole request body."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    return cast(bytes, environ["wsgi.input"].read(length)) if length else b""
+    return cast("bytes", environ["wsgi.input"].read(length)) if length else b""
 
 
 def base_url(environ: Environ) -> str:

@@ -274,7 +274,7 @@ class _Wire:
         self._pipe = pipe
 
     def makefile(self, _mode: str, *_: Any) -> BinaryIO:
-        return cast(BinaryIO, io.BufferedReader(self._pipe))
+        return cast("BinaryIO", io.BufferedReader(self._pipe))
 
 
 class WsgiAdapter(BaseAdapter):
@@ -298,25 +298,25 @@ class WsgiAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        parts = urlsplit(cast(str, request.url))
+        parts = urlsplit(cast("str", request.url))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         body = _bytes(request.body)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         headers = [("Host", parts.netloc), *((str(k), _text(v)) for k, v in request.headers.items())]
         environ = make_environ(
-            cast(str, request.method), target, headers, body, scheme=parts.scheme, server=(parts.hostname or "", port)
+            cast("str", request.method), target, headers, body, scheme=parts.scheme, server=(parts.hostname or "", port)
         )
         read_timeout = timeout[1] if isinstance(timeout, tuple) else getattr(timeout, "read_timeout", timeout)
         try:
             head, rest = self._first_bytes(environ, read_timeout, request)
             pipe = _Pipe(_joined(head, rest))
-            parsed = http.client.HTTPResponse(cast(Any, _Wire(pipe)), method=request.method)
+            parsed = http.client.HTTPResponse(cast("Any", _Wire(pipe)), method=request.method)
             parsed.begin()
         except (Cut, ConnectionError, http.client.HTTPException) as error:
             cause = urllib3.exceptions.ProtocolError("Connection aborted.", error)
             raise requests.ConnectionError(cause, request=request) from error
         raw = urllib3.HTTPResponse(
-            body=cast(Any, parsed),
+            body=cast("Any", parsed),
             headers=urllib3.HTTPHeaderDict(parsed.getheaders()),
             status=parsed.status,
             reason=parsed.reason,
@@ -324,7 +324,7 @@ class WsgiAdapter(BaseAdapter):
             preload_content=False,
             decode_content=False,
             request_method=request.method,
-            original_response=cast(Any, parsed),
+            original_response=cast("Any", parsed),
         )
         return self._response(request, raw, stream=stream)
 
@@ -364,7 +364,7 @@ class WsgiAdapter(BaseAdapter):
         response.encoding = requests.utils.get_encoding_from_headers(response.headers)
         response.raw = raw
         response.reason = raw.reason or ""
-        response.url = cast(str, request.url)
+        response.url = cast("str", request.url)
         response.request = request
         requests.cookies.extract_cookies_to_jar(response.cookies, request, raw)  # type: ignore[no-untyped-call]
         if not stream:

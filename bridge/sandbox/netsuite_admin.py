@@ -1,0 +1,190 @@
+"""The admin endpoint of the fake NetSuite: what people in accounting do, chosen faults, and the call log, as JSON.
+
+``POST /sandbox/<verb>`` with a JSON object; ``GET /sandbox/calls | faults | records/<kind>``. The same verbs are
+methods of ``Admin`` for tests.
+
+Must not know: SOAP.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from bridge.sandbox.answers import Answer, Environ, json_answer, read_body
+from bridge.sandbox.faults import ACTIONS
+from bridge.sandbox.netsuite_kinds import KINDS, REFERENCES, TRANSACTIONS
+from bridge.sandbox.netsuite_rules import Refusal
+from bridge.sandbox.netsuite_store import Link, Stored, midnight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.sandbox.netsuite import FakeNetSuite
+
+STEPS = {
+    "approve": "approve an order",
+    "close": "close an order",
+    "bill": "bill an order (a sales order gets an invoice)",
+}
+
+
+class Admin:
+    """Verbs on one account. Records are named by kind and id, or by kind and externalId."""
+
+    def __init__(self, fake: FakeNetSuite) -> None:
+        self._fake = fake
+        self._store, self._accounting = fake.store, fake.accounting
+
+    def answer(self, environ: Environ) -> Answer:
+        """Serve one request; every mistake is a 400 with a sentence."""
+        _, _, verb = environ["PATH_INFO"].partition("/sandbox/")
+        if environ["REQUEST_METHOD"] == "GET":
+            return self._look(verb)
+        handler: Callable[..., Any] | None = None if verb.startswith("_") else getattr(self, verb.strip("/"), None)
+        if handler is None or verb == "answer":
+            return json_answer(404, {"error": f"no such verb: {verb}"})
+        try:
+            options = json.loads(read_body(environ) or b"{}")
+            result = handler(**options)
+        except (Refusal, KeyError, TypeError, ValueError, ArithmeticError) as error:
+            return json_answer(400, {"error": f"{type(error).__name__}: {error}"})
+        return json_answer(200, describe(result) if isinstance(result, Stored) else {"ok": True, "result": result})
+
+    def faults(self, action: str, **options: Any) -> dict[str, Any]:
+        """Plan a failure; see ``bridge.sandbox.faults``."""
+        if action == "clear":
+            self._fake.faults.clear()
+            return {}
+        return asdict(self._fake.faults.add(action, **options))
+
+    def approve(self, **names: str) -> Stored:
+        with self._fake.lock:
+            order = self._named(names)
+            self._accounting.approve(order)
+            return order
+
+    def close(self, **names: str) -> Stored:
+        with self._fake.lock:
+            order = self._named(names)
+            self._accounting.close(order)
+            return order
+
+    def status(self, orderStatus: str, **names: str) -> Stored:  # noqa: N803 - NetSuite's own word
+        with self._fake.lock:
+            order = self._named(names)
+            self._accounting.set_status(order, orderStatus)
+            return order
+
+    def bill(self, amount: str | None = None, **names: str) -> Stored:
+        """Bill an order: a sales order gives the invoice, a purchase order itself."""
+        with self._fake.lock:
+            order = self._named(names)
+            if order.kind == "salesOrder":
+                return self._accounting.invoice(order, None if amount is None else Decimal(amount))
+            self._accounting.bill(order)
+            return order
+
+    invoice = bill
+
+    def pay(
+        self,
+        customer: str,
+        amount: str,
+        apply: dict[str, str] | None = None,
+        *,
+        memo: str = "",
+        date: str | None = None,
+        currency: str | None = None,
+    ) -> Stored:
+        """Record a payment by *customer* (id or external id); *apply* is {invoice id: amount}."""
+        with self._fake.lock:
+            payer = self._store.get("customer", customer) or self._store.find("Entity", customer)
+            if payer is None:
+                raise KeyError(f"no customer {customer}")
+            link = self._currency(currency) if currency else None
+            applied = {key: Decimal(value) for key, value in (apply or {}).items()}
+            return self._accounting.pay(payer, Decimal(amount), applied, memo=memo, date=date, currency=link)
+
+    def edit_payment(self, amount: str, apply: dict[str, str] | None = None, **names: str) -> Stored:
+        with self._fake.lock:
+            payment = self._named({"kind": "customerPayment", **names})
+            applied = None if apply is None else {key: Decimal(value) for key, value in apply.items()}
+            self._accounting.edit_payment(payment, Decimal(amount), applied)
+            return payment
+
+    def void(self, **names: str) -> Stored:
+        with self._fake.lock:
+            payment = self._named({"kind": "customerPayment", **names})
+            self._accounting.void(payment)
+            return payment
+
+    def edit(self, fields: dict[str, Any], **names: str) -> Stored:
+        """Change fields of a record as a person does in NetSuite; None blanks one, a reference is given by its id."""
+        with self._fake.lock:
+            record = self._named(names)
+            name = record.name
+            for field, value in fields.items():
+                targets = KINDS[record.kind].refs.get(field) or REFERENCES.get(field, ())
+                if value is None:
+                    record.fields.pop(field, None)
+                elif targets:
+                    found = [Link(kind, str(value)) for kind in targets if self._store.get(kind, str(value))]
+                    record.fields[field] = found[0]
+                else:
+                    record.fields[field] = midnight(str(value)) if field.endswith("Date") else str(value)
+            self._store.changed(record)
+            self._store.renames += record.name != name
+            return record
+
+    def delete(self, **names: str) -> dict[str, str]:
+        with self._fake.lock:
+            record = self._named(names)
+            self._accounting.delete(record)
+            return {"kind": record.kind, "id": record.id}
+
+    def _named(self, names: dict[str, str]) -> Stored:
+        kind = names.get("kind", "")
+        if kind not in KINDS:
+            raise KeyError(f"unknown kind {kind!r}")
+        found = None
+        if "id" in names:
+            found = self._store.get(kind, str(names["id"]))
+        elif "externalId" in names:
+            found = self._store.find(self._store.group(kind, names.get("subtype", "")), names["externalId"])
+        if found is None or found.kind != kind:
+            raise KeyError(f"no such {kind}")
+        return found
+
+    def _currency(self, symbol: str) -> Link:
+        return next(item.link for item in self._store.records["currency"].values() if item.fields["symbol"] == symbol)
+
+    def _look(self, what: str) -> Answer:
+        fake = self._fake
+        with fake.lock:
+            if what == "calls":
+                seen = [asdict(item) for item in fake.calls]
+                counts = dict(fake.calls_by_operation)
+                return json_answer(200, {"peak_in_flight": fake.peak_in_flight, "counts": counts, "calls": seen})
+            if what == "faults":
+                return json_answer(200, {"planned": fake.faults.listed(), "actions": ACTIONS})
+            kind = what.removeprefix("records/")
+            if kind in KINDS:
+                return json_answer(200, [describe(record) for record in self._store.records[kind].values()])
+        verbs = [name for name in dir(self) if not name.startswith("_") and name != "answer"]
+        return json_answer(404, {"error": "unknown", "look": ["calls", "faults", *TRANSACTIONS], "verbs": verbs})
+
+
+def describe(record: Stored) -> dict[str, Any]:
+    """A record as plain JSON."""
+    return {
+        "kind": record.kind,
+        "id": record.id,
+        "externalId": record.external_id,
+        "modified": record.modified.isoformat(),
+        "fields": {name: list(value) if isinstance(value, Link) else value for name, value in record.fields.items()},
+        "lists": record.lists,
+        "custom": {name: list(value.values) for name, value in record.custom.items()},
+    }

@@ -1,0 +1,271 @@
+"""Orders, bills, invoices and payments: lines, amounts, totals, statuses, and what accounting does with them.
+
+Amounts are computed with Decimal and kept to the cent. Sources: Oracle help page ids, or "assumption".
+
+Must not know: XML, HTTP.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from bridge.sandbox.netsuite_kinds import SETTABLE_STATUS, STATUS
+from bridge.sandbox.netsuite_rules import Draft, Refusal, Rules, decimal, double, money
+from bridge.sandbox.netsuite_store import Line, Link, Store, Stored, midnight, pacific
+
+
+def check_transaction(rules: Rules, draft: Draft) -> None:
+    """Everything NetSuite asks of a sales order, purchase order or vendor bill, and everything it fills in."""
+    store, fields = rules.store, draft.fields
+    rules.check_required(draft)
+    entity = store.records[fields["entity"].kind][fields["entity"].id]
+    if entity.fields.get("isInactive") == "true":
+        raise Refusal("INVALID_KEY_OR_REF", f"Invalid entity reference key {entity.id}.")
+    _check_company(draft, entity)
+    fields["currencyName"] = store.records["currency"][fields["currency"].id].name
+    fields.setdefault("exchangeRate", "1.0")
+    fields.setdefault("tranDate", midnight(pacific(store.now())))
+    _check_lines(store, draft)
+    if draft.kind.prefix:
+        fields["tranId"] = fields.get("tranId") or store.number(draft.kind.prefix)
+    else:
+        # Bills are numbered by the vendor; the transaction number is NetSuite's own (section_N3658677).
+        fields.setdefault("transactionNumber", store.number("BILL"))
+    _check_status(draft)
+    if draft.kind.name == "salesOrder" and entity.fields.get("stage") in ("_lead", "_prospect"):
+        # A first sales order makes a prospect a customer (assumption, as the UI's stages work).
+        entity.fields["stage"] = "_customer"
+        store.changed(entity)
+
+
+def _check_company(draft: Draft, entity: Stored) -> None:
+    """Subsidiary and currency follow the entity and must be its own (section_N3658677; OneWorld)."""
+    fields = draft.fields
+    own = entity.fields.get("subsidiary")
+    if fields.setdefault("subsidiary", own) != own:
+        raise Refusal("INVALID_KEY_OR_REF", f"Invalid subsidiary reference key {fields['subsidiary'].id}.")
+    currencies = [line["currency"] for line in entity.lists.get("currencyList", []) if "currency" in line]
+    currency: Link = fields.setdefault("currency", entity.fields["currency"])
+    if currency not in currencies:
+        raise Refusal("INVALID_KEY_OR_REF", f"Invalid currency reference key {currency.id}.")
+
+
+def _check_lines(store: Store, draft: Draft) -> None:
+    lines = [*draft.lists.get("itemList", []), *draft.lists.get("expenseList", [])]
+    if not lines:
+        raise Refusal("USER_ERROR", "You must enter at least one line item for this transaction.")
+    touched = draft.sent & {"itemList", "expenseList"}
+    if touched and not draft.is_new and draft.record.fields.get("orderStatus") == "_fullyBilled":
+        raise Refusal("CANT_UPDATE_LINKED_TRANS_LINES", "Lines that are billed cannot be changed.")
+    for line in draft.lists.get("itemList", []):
+        _price(store, draft, line)
+    for line in draft.lists.get("expenseList", []):
+        line.pop("_sent", None)
+        if "account" not in line or "amount" not in line:
+            raise Refusal("USER_ERROR", "Please enter value(s) for: Account, Amount")
+        line["amount"] = double(money(Decimal(line["amount"])))
+    total = double(sum((decimal(line, "amount") for line in lines), Decimal(0)))
+    draft.fields["total"] = total
+    if draft.kind.name == "vendorBill":
+        draft.fields["userTotal"] = total
+    else:
+        draft.fields["subTotal"] = total
+
+
+def _price(store: Store, draft: Draft, line: Line) -> None:
+    """Fill in quantity, rate and amount of one item line.
+
+    Sent amount wins over rate × quantity, and a changed rate or quantity recomputes the amount (assumption, as the
+    form does). A rate needs price level -1, else the level's price would overwrite it (section_N3658677).
+    """
+    sent = line.pop("_sent", frozenset())
+    if "item" not in line:
+        raise Refusal("USER_ERROR", "Please choose an item to add")
+    item = store.records[line["item"].kind][line["item"].id]
+    if "item" in sent and item.fields.get("isInactive") == "true":
+        raise Refusal("INVALID_KEY_OR_REF", f"Invalid item reference key {item.id}.")
+    sales = draft.kind.name == "salesOrder"
+    line.setdefault("quantity", "1.0")
+    quantity = Decimal(line["quantity"])
+    if sales and "rate" in sent and line.setdefault("price", Link("priceLevel", "-1")).id != "-1":
+        line["rate"] = str(item.fields.get("rate", "0.00"))
+    if "rate" in line and line["rate"].endswith("%"):
+        raise Refusal("INVALID_FLD_VALUE", "A percentage rate needs a discount item.")
+    if "amount" in sent or ("amount" in line and not sent & {"rate", "quantity"}):
+        amount = money(Decimal(line["amount"]))
+        if "rate" not in line or ("rate" not in sent and "amount" in sent):
+            line["rate"] = format(money(amount / quantity) if quantity else Decimal("0.00"), "f")
+    elif "rate" in line:
+        try:
+            amount = money(Decimal(line["rate"]) * quantity)
+        except ArithmeticError:
+            raise Refusal("INVALID_FLD_VALUE", f"Invalid rate {line['rate']}.") from None
+    else:
+        raise Refusal("USER_ERROR", "Please enter value(s) for: Amount")
+    line["amount"] = double(amount)
+    line.setdefault("description", item.fields.get("salesDescription") or item.name)
+    if sales:
+        line.setdefault("lineUniqueKey", store.line_key())
+
+
+def _check_status(draft: Draft) -> None:
+    kind, fields = draft.kind.name, draft.fields
+    labels = STATUS.get(kind)
+    if labels is None:
+        fields.setdefault("status", "Open")
+        return
+    before = draft.record.fields.get("orderStatus")
+    allowed = SETTABLE_STATUS[kind]
+    if "orderStatus" in draft.sent and fields.get("orderStatus") not in (*allowed, before):
+        raise Refusal("INVALID_FLD_VALUE", f"Invalid orderStatus {fields.get('orderStatus')}.")
+    if "orderStatus" in draft.sent and before not in (None, *allowed):
+        raise Refusal("INVALID_FLD_VALUE", "The status of this order cannot be set any more.")
+    # New orders wait for approval (assumption: the accounting preference of a company that reviews them).
+    fields.setdefault("orderStatus", allowed[0])
+    fields["status"] = labels[fields["orderStatus"]]
+
+
+class Accounting:
+    """What people in accounting do in NetSuite's pages. Callers hold the account's lock."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def record(self, kind: str, internal_id: str) -> Stored:
+        found = self.store.get(kind, str(internal_id))
+        if found is None:
+            raise KeyError(f"no {kind} {internal_id}")
+        return found
+
+    def set_status(self, order: Stored, status: str) -> None:
+        """Set an order's orderStatus and its label."""
+        order.fields["orderStatus"] = status
+        order.fields["status"] = STATUS[order.kind][status]
+        self.store.changed(order)
+
+    def approve(self, order: Stored) -> None:
+        """A supervisor approves an order."""
+        self.set_status(order, SETTABLE_STATUS[order.kind][1])
+
+    def close(self, order: Stored) -> None:
+        self.set_status(order, "_closed")
+
+    def invoice(self, order: Stored, amount: Decimal | None = None) -> Stored:
+        """Bill a sales order: an invoice with its lines, or one line of *amount*; the order becomes billed."""
+        invoice = self.store.new("invoice")
+        copied = ("entity", "currency", "currencyName", "subsidiary", "exchangeRate", "memo", "otherRefNum")
+        invoice.fields = {name: order.fields[name] for name in copied if name in order.fields}
+        lines = order.lists["itemList"]
+        kept = ("item", "quantity", "rate", "amount", "description", "line", "price")
+        if amount is None:
+            invoice.lists["itemList"] = [{name: line[name] for name in kept if name in line} for line in lines]
+        else:
+            line = {"item": lines[0]["item"], "line": "1", "quantity": "1.0"}
+            invoice.lists["itemList"] = [line | {"rate": str(money(amount)), "amount": double(money(amount))}]
+        total = sum((decimal(line, "amount") for line in invoice.lists["itemList"]), Decimal(0))
+        today = midnight(pacific(self.store.now()))
+        invoice.fields |= {"createdFrom": order.link, "tranDate": today, "dueDate": today, "status": "Open"}
+        invoice.fields |= {"tranId": self.store.number("INV"), "total": double(total), "subTotal": double(total)}
+        invoice.fields |= {"amountPaid": "0.0", "amountRemaining": double(total)}
+        invoice.custom = dict(order.custom)
+        self.store.add(invoice)
+        self.set_status(order, "_fullyBilled")
+        return invoice
+
+    def bill(self, order: Stored) -> None:
+        """Bill a purchase order: its status only."""
+        self.set_status(order, "_fullyBilled")
+
+    def pay(
+        self,
+        customer: Stored,
+        amount: Decimal,
+        applied: dict[str, Decimal] | None = None,
+        *,
+        memo: str = "",
+        date: str | None = None,
+        currency: Link | None = None,
+    ) -> Stored:
+        """Record a customer payment of *amount*, applied to invoices by their internal ids."""
+        payment = self.store.new("customerPayment")
+        currency = currency or customer.fields["currency"]
+        payment.fields = {
+            "customer": customer.link,
+            "currency": currency,
+            "currencyName": self.store.records["currency"][currency.id].name,
+            "exchangeRate": "1.0",
+            "tranDate": midnight(date or pacific(self.store.now())),
+            "tranId": self.store.number("PYMT"),
+            "status": "Not Deposited",
+            "subsidiary": customer.fields["subsidiary"],
+        }
+        if memo:
+            payment.fields["memo"] = memo
+        self._apply(payment, amount, applied or {})
+        self.store.add(payment)
+        return payment
+
+    def edit_payment(self, payment: Stored, amount: Decimal, applied: dict[str, Decimal] | None = None) -> None:
+        """Change what was paid or where it is applied."""
+        if applied is None:
+            applied = {line["doc"]: Decimal(line["amount"]) for line in payment.lists.get("applyList", [])}
+        self._unapply(payment)
+        self._apply(payment, amount, applied)
+        self.store.changed(payment)
+
+    def void(self, payment: Stored) -> None:
+        """Void a payment: it stays, with amount nought and the status Voided (voiding is not deleting)."""
+        self._unapply(payment)
+        self._apply(payment, Decimal(0), {})
+        payment.fields["status"] = "Voided"
+        payment.fields["memo"] = "VOID"
+        self.store.changed(payment)
+
+    def delete(self, record: Stored) -> None:
+        """Delete *record*; a payment first lets go of its invoices."""
+        if self.store.with_transactions.get(record.id, 0) > 0:
+            # The code is the nearest in the XSD (assumption).
+            raise Refusal("CANT_DELETE_CHILD_RCRDS_EXIST", "This record cannot be deleted: it has dependent records.")
+        if record.kind == "customerPayment":
+            self._unapply(record)
+        self.store.remove(record)
+
+    def _apply(self, payment: Stored, amount: Decimal, applied: dict[str, Decimal]) -> None:
+        lines: list[dict[str, Any]] = []
+        for number, (document, part) in enumerate(applied.items()):
+            invoice = self.record("invoice", document)
+            self._settle(invoice, part)
+            lines.append(
+                {
+                    "apply": "true",
+                    "doc": invoice.id,
+                    "line": str(number),
+                    "type": "Invoice",
+                    "refNum": invoice.fields["tranId"],
+                    "total": invoice.fields["total"],
+                    "due": invoice.fields["amountRemaining"],
+                    "currency": self.store.records["currency"][payment.fields["currency"].id].fields["symbol"],
+                    "amount": double(part),
+                }
+            )
+        used = sum(applied.values(), Decimal(0))
+        if used > amount:
+            raise Refusal("USER_ERROR", "More was applied than was paid.")
+        payment.lists["applyList"] = lines
+        payment.fields |= {"payment": double(amount), "total": double(amount)}
+        payment.fields |= {"applied": double(used), "unapplied": double(amount - used)}
+
+    def _unapply(self, payment: Stored) -> None:
+        for line in payment.lists.get("applyList", []):
+            self._settle(self.record("invoice", line["doc"]), -Decimal(line["amount"]))
+        payment.lists["applyList"] = []
+
+    def _settle(self, invoice: Stored, part: Decimal) -> None:
+        paid = decimal(invoice.fields, "amountPaid") + part
+        rest = decimal(invoice.fields, "total") - paid
+        if rest < 0:
+            raise Refusal("USER_ERROR", "More was applied than the invoice's amount.")
+        invoice.fields |= {"amountPaid": double(paid), "amountRemaining": double(rest)}
+        invoice.fields["status"] = "Paid In Full" if rest == 0 else "Open"
+        self.store.changed(invoice)

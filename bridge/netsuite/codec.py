@@ -81,7 +81,7 @@ def encode(bindings: Bindings, kind: Kind, record: Record, *, type_id: str | Non
         if value is None:
             cleared.append(name)
         elif is_custom_field(name):
-            custom.append(_custom(bindings, name, value))
+            custom.append(_custom(bindings, shape, name, value, name))
         else:
             values[name] = _value(bindings, _known(shape, name), value, name)
     if cleared:
@@ -94,13 +94,13 @@ def encode(bindings: Bindings, kind: Kind, record: Record, *, type_id: str | Non
     return bindings.type(kind.namespace, kind.type)(**values)
 
 
-def _known(shape: Shape, name: str) -> Field:
+def _known(shape: Shape, name: str, *, asked: str | None = None) -> Field:
     found = shape.fields.get(name)
     if found is None:
         raise Rejected(
-            f"The mapping names a field '{name}' that {shape.name[1]} does not have.",
+            f"The mapping names a field '{asked or name}' that {shape.name[1]} does not have.",
             code="FIELD_UNKNOWN",
-            field=name,
+            field=asked or name,
         )
     return found
 
@@ -129,7 +129,7 @@ def _value(bindings: Bindings, field: Field, value: Any, path: str) -> Any:
     if holds is Holds.TIME and isinstance(value, date) and not isinstance(value, datetime):
         return day(value)
     if holds is Holds.REF and isinstance(value, Ref):
-        return reference(value)
+        return _reference(value, path)
     if holds is Holds.CHOICE and isinstance(value, str):
         if value not in field.choices:
             raise Rejected(
@@ -137,6 +137,13 @@ def _value(bindings: Bindings, field: Field, value: Any, path: str) -> Any:
             )
         return value
     raise _unfit(path, value, holds.value)
+
+
+def _reference(ref: Ref, path: str) -> dict[str, str]:
+    try:
+        return reference(ref)
+    except ValueError as error:
+        raise _unfit(path, ref, "reference with an id") from error
 
 
 def _is_number(value: Any) -> bool:
@@ -184,7 +191,7 @@ def _line(bindings: Bindings, shape: Shape, line: Any, path: str) -> dict[str, A
             continue  # carried for the bridge itself, such as the Salesforce id of the line
         if is_custom_field(name):
             if value is not None:
-                custom.append(_custom(bindings, name, value, f"{path}.{name}"))
+                custom.append(_custom(bindings, shape, name, value, f"{path}.{name}"))
         elif value is not None:
             values[name] = _value(bindings, _known(shape, name), value, f"{path}.{name}")
         elif _known(shape, name).holds is Holds.TEXT:
@@ -194,9 +201,10 @@ def _line(bindings: Bindings, shape: Shape, line: Any, path: str) -> dict[str, A
     return values
 
 
-def _custom(bindings: Bindings, name: str, value: Any, path: str | None = None) -> Any:
+def _custom(bindings: Bindings, shape: Shape, name: str, value: Any, path: str) -> Any:
     """Make a custom field of the type that *value* has; the type must be the field's own (section_N3438152)."""
-    kind, made = _custom_value(value, path or name)
+    _known(shape, "customFieldList", asked=path)
+    kind, made = _custom_value(value, path)
     return bindings.type("core", f"{kind}CustomFieldRef")(scriptId=name, value=made)
 
 
@@ -215,7 +223,7 @@ def _custom_value(value: Any, path: str) -> tuple[str, Any]:
         case date() if not isinstance(value, datetime):
             return "Date", day(value)
         case Ref():
-            return "Select", reference(value)
+            return "Select", _reference(value, path)
         case list() | tuple() if value and all(isinstance(one, Ref) for one in value):
-            return "MultiSelect", [reference(one) for one in value]
+            return "MultiSelect", [_reference(one, path) for one in value]
     raise _unfit(path, value, "value a custom field can hold")

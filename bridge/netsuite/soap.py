@@ -19,12 +19,12 @@ from lxml import etree
 
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults
-from bridge.netsuite.envelopes import Page
 from bridge.netsuite.kinds import CALL_WEIGHT, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.names import Names
-from bridge.netsuite.passport import TokenCredentials, passport
-from bridge.netsuite.reading import SOAP, Reader, Unreadable, child, children, instant, text
-from bridge.netsuite.transport import Broken, Limits, NotSent, TooLarge, Transport, new_session
+from bridge.netsuite.passport import TokenCredentials
+from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
+from bridge.netsuite.transport import Limits, Transport, new_session
+from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire
 from bridge.netsuite.wsdl import Bindings
 from bridge.ports import Check, Deleted, Record, Ref, Slots, Written
 
@@ -87,18 +87,23 @@ class SoapNetSuite:
                 "The NetSuite address is not an account's own SuiteTalk domain.", code="NETSUITE_HOST", detail=base
             )
         self._application = application_base_url or f"https://{account_host(account)}.app.netsuite.com"
-        self._credentials = credentials
         self._bindings = bindings
-        self._slots = slots
         self._clock = clock
-        self._limits = limits or Limits()
         self._page_size = page_size
         self._kinds = tuple(kinds)
-        self._transport = Transport(
-            session or new_session(pool_size), f"{base}/services/NetSuitePort_{bindings.version}", self._limits
-        )
         self._reader = Reader(bindings)
-        self._names = Names(bindings, self._ask, clock)
+        self._wire = Wire(
+            bindings=bindings,
+            transport=Transport(
+                session or new_session(pool_size),
+                f"{base}/services/NetSuitePort_{bindings.version}",
+                limits or Limits(),
+            ),
+            slots=slots,
+            credentials=credentials,
+            clock=clock,
+        )
+        self._names = Names(bindings, self._wire.ask, clock)
 
     # Writing
 
@@ -143,24 +148,24 @@ class SoapNetSuite:
         """Send one call. The second value is an error after which the remaining calls must not be sent."""
         records = [record for _, record, _, _ in chunk]
         encoded = [made for *_, made in chunk]
-        operation = "upsert" if len(chunk) == 1 else "upsertList"
+        listed = len(chunk) > 1
+        operation = "upsertList" if listed else "upsert"
         try:
-            answer = self._exchange(
+            answer = self._wire.exchange(
                 operation,
-                self._bindings.message(operation, record=encoded[0] if len(encoded) == 1 else encoded),
                 write=True,
+                listed=listed,
                 interactive=interactive,
-                timeout_s=self._limits.single_s if len(chunk) == 1 else self._limits.list_s,
+                record=encoded if listed else encoded[0],
             )
         except BridgeError as error:
             # A second login attempt, or more load on a busy account, would only make it worse.
             halt = isinstance(error, Misconfigured) or (isinstance(error, Deferred) and error.throttled)
             return [error] * len(chunk), error if halt else None
-        holder = answer if len(chunk) == 1 else child(answer, "writeResponseList")
+        holder = child(answer, "writeResponseList") if listed else answer
         responses = children(holder, "writeResponse") if holder is not None else []
         outcomes = envelopes.settled_all(responses, records)
-        if any(isinstance(one, Deferred) and one.throttled for one in outcomes):
-            self._slots.throttled()
+        self._wire.noted(next((one for one in outcomes if isinstance(one, Deferred) and one.throttled), None))
         return outcomes, None
 
     # Reading
@@ -174,17 +179,17 @@ class SoapNetSuite:
 
     def _get(self, refs: Sequence[Ref]) -> list[Record | None]:
         made = [self._base_ref(ref) for ref in refs]
-        operation = "get" if len(refs) == 1 else "getList"
-        envelope = self._bindings.message(operation, baseRef=made[0] if len(made) == 1 else made)
-        timeout_s = self._limits.single_s if len(refs) == 1 else self._limits.list_s
+        listed = len(refs) > 1
         try:
-            answer = self._exchange(operation, envelope, write=False, timeout_s=timeout_s)
+            answer = self._wire.exchange(
+                "getList" if listed else "get", write=False, listed=listed, baseRef=made if listed else made[0]
+            )
         except Deferred as error:
-            if error.code != "ANSWER_TOO_LARGE" or len(refs) == 1:
+            if error.code != TOO_LARGE or len(refs) == 1:
                 raise
             middle = len(refs) // 2
             return self._get(refs[:middle]) + self._get(refs[middle:])
-        holder = answer if len(refs) == 1 else child(answer, "readResponseList")
+        holder = child(answer, "readResponseList") if listed else answer
         responses = children(holder, "readResponse") if holder is not None else []
         if len(responses) != len(refs):
             reason = f"{len(responses)} answers to {len(refs)} references"
@@ -218,7 +223,7 @@ class SoapNetSuite:
                 yield from self._pages(kind, since, until, size, seen)
                 return
             except Deferred as error:
-                if error.code != "ANSWER_TOO_LARGE" or size <= SMALLEST_PAGE:
+                if error.code != TOO_LARGE or size <= SMALLEST_PAGE:
                     raise
                 size = max(size // 2, SMALLEST_PAGE)
 
@@ -246,18 +251,11 @@ class SoapNetSuite:
         search_id: str | None = None,
         index: int = 1,
     ) -> SearchPage:
-        """Return page *index* of the records of *kind* modified in ``[since, until]``, not yet fetched.
-
-        Its ``head`` tells ``total_records``, ``total_pages`` and ``search_id`` once the first record, or the end, is
-        there. NetSuite runs the search again for every page, so totals may drift between pages.
-        """
-        preferences = {"bodyFieldsOnly": "false", "pageSize": str(size or self._page_size)}
+        """Return page *index* of the records of *kind* modified in ``[since, until]``, not yet fetched."""
+        wire, reader, rows = self._wire, self._reader, size or self._page_size
         if search_id is None:
-            envelope = self._bindings.message("search", searchRecord=self._search(kind, since, until))
-            return SearchPage(self, "search", envelope, preferences, kind)
-        envelope = self._bindings.message("searchMoreWithId", searchId=search_id, pageIndex=index)
-        # Without the preferences a further page silently loses its sublists.
-        return SearchPage(self, "searchMoreWithId", envelope, preferences, kind)
+            return SearchPage(wire, reader, kind, rows, "search", searchRecord=self._search(kind, since, until))
+        return SearchPage(wire, reader, kind, rows, "searchMoreWithId", searchId=search_id, pageIndex=index)
 
     def _search(self, name: str, since: datetime, until: datetime) -> Any:
         kind = self._kind(name)
@@ -281,7 +279,7 @@ class SoapNetSuite:
             filter_["scriptId"] = {"operator": "is", "searchValue": kind}
         index = 1
         while True:
-            found = self._ask("getDeleted", interactive=False, getDeletedFilter=filter_, pageIndex=index)
+            found = self._wire.ask("getDeleted", interactive=False, getDeletedFilter=filter_, pageIndex=index)
             for one in found.iter("{*}deletedRecord"):
                 record, at = child(one, "record"), text(child(one, "deletedDate"))
                 if record is None or at is None or not record.get("internalId"):
@@ -294,7 +292,7 @@ class SoapNetSuite:
 
     def now(self) -> datetime:
         """NetSuite's own clock, aware UTC."""
-        found = self._ask("getServerTime", interactive=False)
+        found = self._wire.ask("getServerTime", interactive=False)
         return _instant(text(child(found, "serverTime")) or "")
 
     def url(self, ref: Ref) -> str | None:
@@ -336,109 +334,6 @@ class SoapNetSuite:
         if kind is CUSTOM_RECORD:
             return self._bindings.type("core", "CustomRecordRef")(typeId=self._type_id(ref.kind, False), **values)
         return self._bindings.type("core", "RecordRef")(type=ref.kind, **values)
-
-    def _ask(self, operation: str, *, interactive: bool, **values: Any) -> etree._Element:
-        """Call a read operation and return its ``…Result`` when its status is a success."""
-        envelope = self._bindings.message(operation, **values)
-        answer = self._exchange(
-            operation, envelope, write=False, interactive=interactive, timeout_s=self._limits.single_s
-        )
-        found = next(iter(answer), answer)
-        error = envelopes.status_error(found, write=False)
-        if error is not None:
-            raise error
-        return found
-
-    def _exchange(
-        self, operation: str, envelope: etree._Element, *, write: bool, timeout_s: float, interactive: bool = False
-    ) -> etree._Element:
-        """Send one message in a slot of its own and return its response element."""
-        with self._slots.lease(interactive=interactive):
-            try:
-                answer = self._transport.post(operation, self._signed(envelope), timeout_s=timeout_s)
-                body = answer.read()
-            except NotSent as error:
-                raise faults.not_sent(str(error)) from error
-            except TooLarge as error:
-                raise faults.in_doubt(str(error), write=write, code="ANSWER_TOO_LARGE") from error
-            except Broken as error:
-                raise faults.in_doubt(str(error), write=write) from error
-        try:
-            return envelopes.result(answer, body, operation, write=write)
-        except Deferred as error:
-            self._noted(error)
-            raise
-
-    def _noted(self, error: Deferred) -> None:
-        if error.throttled:
-            self._slots.throttled()
-
-    def _signed(self, envelope: etree._Element, preferences: dict[str, str] | None = None) -> bytes:
-        """Put a fresh passport on *envelope* and write it out; call just before sending."""
-        messages = self._bindings.namespace("messages")
-        header = etree.Element(f"{{{SOAP}}}Header")
-        header.append(
-            passport(
-                self._credentials,
-                timestamp=int(self._clock().timestamp()),
-                messages=messages,
-                core=self._bindings.namespace("core"),
-            )
-        )
-        if preferences is not None:
-            part = etree.SubElement(header, f"{{{messages}}}searchPreferences")
-            for name, value in preferences.items():
-                etree.SubElement(part, f"{{{messages}}}{name}").text = value
-        envelope.insert(0, header)
-        return etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
-
-
-class SearchPage:
-    """One page of a search: iterate it once, in the slot it holds; ``head`` then tells the totals."""
-
-    def __init__(
-        self,
-        netsuite: SoapNetSuite,
-        operation: str,
-        envelope: etree._Element,
-        preferences: dict[str, str],
-        kind: str,
-    ) -> None:
-        self._netsuite = netsuite
-        self._message = (operation, envelope, preferences)
-        self._kind = kind
-        self.head = Page((), netsuite._reader, kind)
-        self._records: Iterator[Record] = self._stream()
-
-    def __iter__(self) -> Iterator[Record]:
-        return self._records
-
-    def close(self) -> None:
-        """Stop reading and give the slot back."""
-        self._records.close()  # type: ignore[attr-defined]  # a generator
-
-    def _stream(self) -> Iterator[Record]:
-        netsuite, limits = self._netsuite, self._netsuite._limits
-        operation, envelope, preferences = self._message
-        with netsuite._slots.lease(interactive=False):
-            try:
-                body = netsuite._signed(envelope, preferences)
-                with closing(netsuite._transport.post(operation, body, timeout_s=limits.list_s)) as answer:
-                    if answer.status != 200 or not answer.is_xml:
-                        envelopes.result(answer, answer.read(), operation, write=False)
-                    self.head = Page(answer.pieces(limits.page_bytes), netsuite._reader, self._kind)
-                    yield from self.head
-            except NotSent as error:
-                raise faults.not_sent(str(error)) from error
-            except TooLarge as error:
-                raise faults.in_doubt(str(error), write=False, code="ANSWER_TOO_LARGE") from error
-            except Broken as error:
-                raise faults.in_doubt(str(error), write=False) from error
-            except Unreadable as error:
-                raise faults.in_doubt(str(error), write=False, code="UNREADABLE_ANSWER") from error
-            except Deferred as error:
-                netsuite._noted(error)
-                raise
 
 
 def _chunks(ready: list[tuple[int, Record, Kind, Any]]) -> Iterator[list[tuple[int, Record, Kind, Any]]]:

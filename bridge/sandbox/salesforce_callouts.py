@@ -1,0 +1,257 @@
+"""The queueable of the package: reads current values, posts them signed to the bridge, stamps the answer.
+
+``Callouts`` runs jobs on background threads, as asynchronous Apex does, or at once; ``drain`` waits for all of them.
+Knobs make it drop, double, reorder or delay callouts.
+
+Source: DESIGN §6 (wire contract). A failure never reaches the person who saved: it becomes a sentence on the record.
+
+Must not know: the bridge's code, SOQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import random
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import requests
+
+from bridge.sandbox.salesforce_org import Org
+from bridge.sandbox.salesforce_schema import Field
+from bridge.sandbox.salesforce_tables import Row
+from bridge.sandbox.salesforce_triggers import OBJECTS, VERSION, Job
+from bridge.sandbox.salesforce_values import Refused, as_id, stamp_text, to_json
+
+PATHS = {"Account": "Account", "Contact": "Contact", "Opportunity": "Application"}
+LIMIT = 200  # records of one callout, DESIGN §6
+UNREACHABLE = "The bridge could not be reached; the next sweep sends this record."
+# netsuite[].record → the fields that take its id and its number.
+ID_FIELDS = {
+    "customer": ("NetSuite_Customer_Id__c", None),
+    "vendor": ("NetSuite_Vendor_Id__c", None),
+    "contact": ("NetSuite_Contact_Id__c", None),
+    "salesOrder": ("NetSuite_Sales_Order_Id__c", "NetSuite_Sales_Order_Number__c"),
+    "purchaseOrder": ("NetSuite_Purchase_Order_Id__c", "NetSuite_Purchase_Order_Number__c"),
+    "customrecord_broker_commission": ("NetSuite_Commission_Id__c", None),
+    "vendorBill": ("NetSuite_Commission_Id__c", None),
+}
+MAIN = {"Account": "customer", "Contact": "contact", "Opportunity": "salesOrder"}
+
+
+@dataclass
+class Knobs:
+    """How the callouts misbehave. *seed* makes the chance repeatable."""
+
+    drop_share: float = 0.0
+    twice: bool = False
+    out_of_order: bool = False
+    delay_s: float = 0.0
+    seed: int = 1
+
+
+class Callouts:
+    """Runs queueables."""
+
+    def __init__(
+        self,
+        org: Org,
+        *,
+        url: str | None,
+        key: tuple[str, str],
+        watched: Mapping[str, tuple[str, ...]],
+        session: requests.Session | None = None,
+        inline: bool = False,
+        workers: int = 8,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self.org, self.url, self.watched, self.inline, self.timeout_s = org, url, watched, inline, timeout_s
+        self.knobs = Knobs()
+        self.sent = 0
+        self.failed = 0
+        self._kid, self._secret = key
+        self._session = session
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="apex")
+        self._lock = threading.Lock()
+        self._running: set[Future[None]] = set()
+        self._held: list[Job] = []
+        self._chance = random.Random(self.knobs.seed)
+
+    def enqueue(self, job: Job) -> None:
+        """Take one job. Returns at once unless jobs run inline."""
+        if self.url is None:
+            return
+        if self.knobs.drop_share and self._chance.random() < self.knobs.drop_share:
+            return
+        for one in [job, job] if self.knobs.twice else [job]:
+            if self.knobs.out_of_order:
+                with self._lock:
+                    self._held.append(one)
+            elif self.inline:
+                self._run(one)
+            else:
+                self._start(one)
+
+    def drain(self, timeout_s: float = 60.0) -> None:
+        """Wait until every job enqueued so far has run. Jobs held back for disorder run now, last saved first."""
+        with self._lock:
+            held, self._held = self._held[::-1], []
+        for job in held:
+            if self.inline:
+                self._run(job)
+            else:
+                self._start(job)
+        while True:
+            with self._lock:
+                running = list(self._running)
+            if not running:
+                return
+            for future in running:
+                future.result(timeout=timeout_s)
+
+    def close(self) -> None:
+        """Let running jobs end and start no more."""
+        self.url = None
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, job: Job) -> None:
+        future = self._pool.submit(self._run, job)
+        with self._lock:
+            self._running.add(future)
+        future.add_done_callback(self._done)
+
+    def _done(self, future: Future[None]) -> None:
+        with self._lock:
+            self._running.discard(future)
+
+    def _run(self, job: Job) -> None:
+        """All callouts first, then one save: Apex refuses a callout after uncommitted work."""
+        if self.knobs.delay_s:
+            threading.Event().wait(self.knobs.delay_s)
+        stamps: dict[str, tuple[str, Row]] = {}
+        for kind in OBJECTS:
+            for records, deleted in _chunks(job.changed.get(kind, []), job.deleted.get(kind, [])):
+                rows = self._values(kind, records)
+                if rows or deleted:
+                    for record_id, values in self._call(job, kind, rows, deleted).items():
+                        stamps[record_id] = (kind, values)
+        if stamps:
+            self._stamp(job, stamps)
+
+    def _values(self, kind: str, record_ids: list[str]) -> list[Row]:
+        """The current values of the watched fields; with its fee lines for an Application."""
+        made = []
+        with self.org.lock:
+            for record_id in record_ids:
+                row = self.org.tables[kind].rows.get(record_id)
+                if row is None:
+                    continue  # deleted since: its own delete callout tells
+                wire: Row = {"Id": record_id, "SystemModstamp": row["SystemModstamp"]}
+                wire[VERSION] = _number(self.org.tables[kind].kind.fields.get(VERSION.lower()), row.get(VERSION))
+                wire |= self._fields(kind, row)
+                if kind == "Opportunity":
+                    table = self.org.tables["OpportunityLineItem"]
+                    lines = sorted(table.children("OpportunityId", record_id))
+                    wire["Lines"] = [{"Id": i, **self._fields("OpportunityLineItem", table.rows[i])} for i in lines]
+                made.append(wire)
+        return made
+
+    def _fields(self, kind: str, row: Row) -> Row:
+        fields = self.org.tables[kind].kind.fields
+        return {name: _number(fields[name.lower()], row.get(name)) for name in self.watched[kind]}
+
+    def _call(self, job: Job, kind: str, rows: list[Row], deleted: list[Row]) -> dict[str, Row]:
+        """Send one callout; what to stamp on each record, by id."""
+        body: Row = {"id": str(uuid.uuid4()), "sentAt": stamp_text(self.org.clock(), zone="Z"), "org": self.org.org_id}
+        body["user"] = job.user.id
+        body["records"] = rows
+        if deleted:
+            body["deleted"] = deleted
+        raw = to_json(body, zone="Z", number=str).encode()
+        mac = hmac.new(self._secret.encode(), raw, hashlib.sha256).hexdigest()
+        headers = {"Content-Type": "application/json", "X-Bridge-Signature": f"k={self._kid},v1={mac}"}
+        try:
+            answer = self._http().post(
+                f"{self.url}/v1/push/{PATHS[kind]}", data=raw, headers=headers, timeout=self.timeout_s
+            )
+            parsed = json.loads(answer.content) if answer.status_code in (200, 202) else None
+            results = {as_id(str(one["id"])): one for one in parsed["results"]} if parsed is not None else None
+        except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):
+            results = None
+        self.sent += 1
+        if results is None:
+            self.failed += 1
+            values = {"NetSuite_Status__c": "deferred", "NetSuite_Error__c": UNREACHABLE}
+            values |= {"NetSuite_Error_Code__c": "BRIDGE_UNREACHABLE", "NetSuite_Error_Owner__c": "nobody"}
+            return {row["Id"]: values for row in rows}
+        return {row["Id"]: stamp_values(kind, results.get(row["Id"]), self.org.now()) for row in rows}
+
+    def _http(self) -> requests.Session:
+        if self._session is not None:
+            return self._session
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.trust_env = False
+        return self._local.session  # type: ignore[no-any-return]
+
+    def _stamp(self, job: Job, stamps: Mapping[str, tuple[str, Row]]) -> None:
+        """Save ids, state and error in one transaction; none of these fields is watched, so nothing is sent again."""
+        with self.org.transaction(job.user) as transaction:
+            for record_id, (kind, values) in stamps.items():
+                known = self.org.tables[kind].kind.fields
+                kept = {name: _cut(known[name.lower()], v) for name, v in values.items() if name.lower() in known}
+                mark = transaction.mark()
+                try:
+                    self.org.update(transaction, kind, record_id, kept)
+                except Refused:
+                    transaction.back_to(mark)  # the record went away meanwhile, or its row is locked
+
+
+def stamp_values(kind: str, result: Mapping[str, Any] | None, now: Any) -> Row:
+    """The fields to save for one entry of the bridge's answer; none means that it is still on its way."""
+    if result is None:
+        return {"NetSuite_Status__c": "queued"}
+    state = str(result.get("state") or "queued")
+    values: Row = {"NetSuite_Status__c": state}
+    error = result.get("error")
+    values["NetSuite_Error__c"] = error.get("message") if error else None
+    values["NetSuite_Error_Code__c"] = error.get("code") if error else None
+    values["NetSuite_Error_Owner__c"] = error.get("who") if error else None
+    for written in result.get("netsuite") or ():
+        name = written.get("record")
+        id_field, number_field = ID_FIELDS.get(name, (None, None))
+        if name and name.startswith("customrecord"):
+            id_field = "NetSuite_Commission_Id__c"
+        if id_field and written.get("id") is not None:
+            values[id_field] = str(written["id"])
+        if number_field and written.get("number") is not None:
+            values[number_field] = str(written["number"])
+        if name == MAIN[kind] and written.get("url"):
+            values["NetSuite_Url__c"] = written["url"]
+    if state in ("delivered", "unchanged"):
+        values["NetSuite_Synced_At__c"] = now
+    return values
+
+
+def _cut(one: Field, value: Any) -> Any:
+    return value[: one.length] if isinstance(value, str) and one.length else value
+
+
+def _number(one: Field | None, value: Any) -> Any:
+    """Apex prints a Decimal with the scale of its field; a whole number without a point."""
+    if one is not None and isinstance(value, Decimal):
+        return int(value) if one.scale == 0 else value.quantize(Decimal(1).scaleb(-one.scale))
+    return value
+
+
+def _chunks(changed: list[str], deleted: list[Row]) -> Iterator[tuple[list[str], list[Row]]]:
+    for start in range(0, max(len(changed), len(deleted)), LIMIT):
+        yield changed[start : start + LIMIT], deleted[start : start + LIMIT]

@@ -9,7 +9,7 @@ Must not know: either system, SQL, HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,8 +75,11 @@ class Slots(Protocol):
     RESTlet Concurrency Governance").
     """
 
-    def lease(self, *, interactive: bool) -> AbstractContextManager[None]:
-        """Wait for a free slot and hold it. Raises ``Deferred(throttled=True)`` when none becomes free in time."""
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> AbstractContextManager[bool]:
+        """Wait for a free slot and hold it. Raises ``Deferred(throttled=True)`` when none becomes free in time.
+
+        Yields True; False, holding nothing, when *unless* came true while waiting: somebody else did the work.
+        """
         ...
 
     def throttled(self) -> None:

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from bridge.delivery import Delivery, as_received
+from bridge.delivery import Delivery
 from bridge.ledger import marks, plain
 from bridge.ledger.models import message
 from bridge.ports import Received, Record
 from bridge.pulling import FIRST, pages
+from bridge.receiving import as_received
 
 OBJECTS = ("Account", "Contact", "Opportunity")
 OVERLAP = timedelta(minutes=15)  # a stamp is taken in the transaction, a row is visible only at its commit

@@ -53,7 +53,7 @@ def _accept(dialect: str) -> Any:
 
 
 def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
-    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the ids that were new."""
+    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the new ids."""
     if not new:
         return []
     rows = [

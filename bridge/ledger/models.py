@@ -192,6 +192,15 @@ pause = Table(
     Column("actor", String(40), nullable=False),
 )
 
+slot = Table(
+    "slot",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("owner", String(60)),
+    Column("lease_until", Instant),
+    Column("wanted_until", Instant),
+)
+
 audit = Table(
     "audit",
     metadata,

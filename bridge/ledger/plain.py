@@ -74,8 +74,8 @@ def _normal(value: Any) -> Any:
 def source_mark(fields: Mapping[str, Any], reads: Iterable[str]) -> str:
     """Return a hash of what the syncs read of a record, the same whether a callout or a query brought it.
 
-    A callout carries dates as text and numbers as they were written; a query gives them typed. *reads* lists the fields,
-    ``Lines.X`` for a field of a line.
+    A callout carries dates as text and numbers as they were written; a query gives them typed. *reads* lists the
+    fields, ``Lines.X`` for a field of a line.
     """
     wanted: dict[str, Any] = {}
     inner: dict[str, list[str]] = {}

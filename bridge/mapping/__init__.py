@@ -1,7 +1,7 @@
 """A mapping is a table: target field ← rule(source field). Every rule is a frozen value.
 
-`Push` and `Pull` declare a sync; the rules are `text money number date instant flag choice link linked lines const site currency
-lookup compute when`; a gate is a `Test`. Because rules are data, the bridge can list what they read, print the table,
+`Push` and `Pull` declare a sync; the rules are `text money number date instant flag choice link linked lines const
+site currency lookup compute when`; a gate is a `Test`. Because rules are data, the bridge can list what they read, print the table,
 explain a held record and check names and types before anything is sent.
 
 Must not know: any system, SQL, HTTP, time.

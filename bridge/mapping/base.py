@@ -47,7 +47,7 @@ class Rule(Protocol):
 
 
 def external_id(short: str, salesforce_id: str) -> str:
-    """Return our external id: ``sf-<kind>-<18-character id>``. Kinds share NetSuite's id groups, so the kind is in it."""
+    """Return our external id, ``sf-<kind>-<18-character id>``: kinds share NetSuite's id groups, so the kind is in it."""
     return f"sf-{short}-{salesforce_id}"
 
 

@@ -162,9 +162,8 @@ class lines:
         for index, fixed in enumerate(self.first):
             row = apply(fixed, source, context)
             rows.append({LINE_ID: f"first-{index}", **row})
-        for child in source.get(self.child) or ():
-            if self.where is None or self.where(child, context.site):
-                rows.append({LINE_ID: str(child["Id"]), **apply(self.fields, child, context)})
+        children = [it for it in source.get(self.child) or () if self.where is None or self.where(it, context.site)]
+        rows += [{LINE_ID: str(it["Id"]), **apply(self.fields, it, context)} for it in children]
         if not rows:
             raise Rejected(
                 "There is no fee line, and NetSuite needs one.", code="NO_LINES", who="sales", field=self.child

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as time
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date as Day
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -136,12 +135,12 @@ class date:
             if self.required:
                 raise missing(self.source)
             return got
-        if isinstance(got, datetime):
+        if isinstance(got, time.datetime):
             return got.astimezone(PACIFIC).date()
-        if isinstance(got, Day):
+        if isinstance(got, time.date):
             return got
         try:
-            return Day.fromisoformat(str(got))
+            return time.date.fromisoformat(str(got))
         except ValueError as error:
             raise Rejected(
                 f"{label(self.source)} is not a date.", code="NOT_A_DATE", who="sales", field=self.source

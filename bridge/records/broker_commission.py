@@ -1,4 +1,4 @@
-"""Application with a broker → a commission that accounting pays: a custom record, or a vendor bill where a site prefers.
+"""Application with a broker → a commission that accounting pays: a custom record, or a vendor bill if a site prefers.
 
 Native commissions cannot be written through SOAP (no such type in RecordType of the 2025_2 schema). The custom record
 type is the one thing that an administrator creates in NetSuite; the vendor bill needs nothing.

@@ -1,4 +1,4 @@
-"""Sales orders and purchase orders → ``NetSuite_Order__c`` with lines: what salespeople see without a NetSuite login."""
+"""Sales and purchase orders → ``NetSuite_Order__c`` with lines: what salespeople see without a NetSuite login."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any

@@ -153,6 +153,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope"),
     )
     op.create_table(
+        "slot",
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.String(length=60), nullable=True),
+        sa.Column("lease_until", Instant(), nullable=True),
+        sa.Column("wanted_until", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("n"),
+    )
+    op.create_table(
         "watermark",
         sa.Column("job", sa.String(length=60), nullable=False),
         sa.Column("until", Instant(), nullable=False),
@@ -163,6 +171,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("watermark")
+    op.drop_table("slot")
     op.drop_table("pause")
     op.drop_table("occurrence")
     op.drop_index("message_waits", table_name="message")

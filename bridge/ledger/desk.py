@@ -1,0 +1,165 @@
+"""What people look at: messages by state, one message with all that happened to it, lag and latency.
+
+Read only. Long lists are paged by key, so a page costs the same however long the history is.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select
+
+from bridge.ledger import marks
+from bridge.ledger.models import (
+    DEAD,
+    DELIVERED,
+    OPEN,
+    REJECTED,
+    attempt,
+    audit,
+    lane,
+    link,
+    message,
+)
+
+PAGE = 50
+SAMPLE = 500  # the newest deliveries, from which latency is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The house at a glance. *lag* is the age of the oldest open message; latencies are from save to NetSuite."""
+
+    states: dict[str, int]
+    lag: timedelta | None
+    latency: dict[str, tuple[float, float]]  # sync → (p50, p95) in seconds
+    late: int
+    pauses: list[marks.Pause]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages, newest first; *next_before* is the key of the next page, None at the end."""
+
+    rows: list[Row[Any]]
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One message with its attempts, its audit rows, its links and the other messages of its record."""
+
+    row: Row[Any]
+    attempts: list[Row[Any]] = field(default_factory=list)
+    audit: list[Row[Any]] = field(default_factory=list)
+    links: list[Row[Any]] = field(default_factory=list)
+    others: list[Row[Any]] = field(default_factory=list)
+
+
+def overview(connection: Connection, now: datetime) -> Overview:
+    counted = select(message.c.state, func.count()).group_by(message.c.state)
+    oldest = connection.execute(
+        select(func.min(message.c.created_at)).where(message.c.queue.is_not(None), message.c.state.in_(OPEN))
+    ).scalar()
+    late = connection.execute(
+        select(func.count()).where(message.c.origin == "sweep", message.c.created_at > now - timedelta(days=1))
+    ).scalar_one()
+    return Overview(
+        dict(connection.execute(counted).tuples()),
+        now - oldest if oldest else None,
+        latency(connection),
+        late,
+        marks.pauses(connection),
+    )
+
+
+def latency(connection: Connection) -> dict[str, tuple[float, float]]:
+    """Return p50 and p95 in seconds from the save (its stamp) to the confirmed write, for each sync."""
+    newest = (
+        select(message.c.sync, message.c.modified_at, message.c.settled_at)
+        .where(message.c.state == DELIVERED, message.c.origin == "callout")
+        .order_by(message.c.id.desc())
+        .limit(SAMPLE)
+    )
+    taken: dict[str, list[float]] = {}
+    for sync, saved, settled in connection.execute(newest):
+        if settled is not None:
+            taken.setdefault(sync, []).append(max(0.0, (settled - saved).total_seconds()))
+    return {
+        sync: (statistics.median(values), sorted(values)[min(len(values) - 1, int(len(values) * 0.95))])
+        for sync, values in sorted(taken.items())
+    }
+
+
+def page(
+    connection: Connection,
+    *,
+    states: Sequence[str] = (),
+    search: str = "",
+    before: int | None = None,
+    most: int = PAGE,
+) -> Page:
+    """Return messages in *states* that match *search*: an id of either system, a correlation, a code or a sync."""
+    query = select(message).order_by(message.c.id.desc()).limit(most + 1)
+    if states:
+        query = query.where(message.c.state.in_(list(states)))
+    if before is not None:
+        query = query.where(message.c.id < before)
+    if search:
+        word = search.strip()
+        named = [column == word for column in (message.c.source_id, message.c.target_id, message.c.correlation)]
+        linked = select(link.c.source_id).where(or_(link.c.target_id == word, link.c.number == word))
+        query = query.where(
+            or_(*named, message.c.code == word, message.c.sync == word, message.c.source_id.in_(linked))
+        )
+    rows = list(connection.execute(query))
+    return Page(rows[:most], rows[most - 1].id if len(rows) > most else None)
+
+
+def history(connection: Connection, message_id: int) -> History | None:
+    row = connection.execute(select(message).where(message.c.id == message_id)).first()
+    if row is None:
+        return None
+    same = message.c.source_id == row.source_id
+    return History(
+        row,
+        list(connection.execute(select(attempt).where(attempt.c.message_id == message_id).order_by(attempt.c.id))),
+        list(
+            connection.execute(
+                select(audit).where(audit.c.message_id == message_id).order_by(audit.c.at, audit.c.chain, audit.c.seq)
+            )
+        ),
+        list(connection.execute(select(link).where(link.c.source_id == row.source_id).order_by(link.c.sync))),
+        list(
+            connection.execute(
+                select(message).where(same, message.c.id != message_id).order_by(message.c.id.desc()).limit(20)
+            )
+        ),
+    )
+
+
+def errors(connection: Connection) -> list[Row[Any]]:
+    """Return what needs a person, grouped by cause: code, who, a sentence, how many, since when."""
+    query = (
+        select(
+            message.c.code,
+            message.c.who,
+            func.max(message.c.reason).label("reason"),
+            func.count().label("count"),
+            func.min(message.c.created_at).label("since"),
+            func.max(message.c.id).label("newest"),
+        )
+        .where(message.c.state.in_((REJECTED, DEAD)))
+        .group_by(message.c.code, message.c.who)
+        .order_by(func.count().desc())
+    )
+    return list(connection.execute(query))
+
+
+def due_lanes(connection: Connection, now: datetime) -> int:
+    """Return how many lanes have work that could be done now."""
+    return int(connection.execute(select(func.count()).where(lane.c.due_at <= now)).scalar_one())

@@ -1,0 +1,185 @@
+"""NetSuite's concurrency limit as leased rows: one row, one call in flight, over all instances together.
+
+A process keeps the rows it has leased for a while, so that a call costs no transaction; rows it does not need go back
+as soon as another instance wants them. Row 0 is kept for interactive saves: bulk work can never take the last one.
+After a throttle fault a row rests, which makes all instances together slower by one call.
+
+Must not know: NetSuite's protocol.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import and_, delete, insert, or_, select, update
+
+from bridge.errors import Deferred
+from bridge.ledger import Ledger
+from bridge.ledger.models import slot
+
+LEASE = timedelta(seconds=30)
+RENEW_S = 10.0
+IDLE_S = 1.0  # an idle row goes back after this, when another instance wants it
+REST_S = 20.0  # how long a row rests after a throttle fault
+LOOK_S = 0.1  # how often a waiting caller looks for a row that another instance gave back
+
+
+class LeasedSlots:
+    """Implements `bridge.ports.Slots` on the ledger's ``slot`` rows."""
+
+    def __init__(self, ledger: Ledger, owner: str, limit: int, *, wait_s: float = 60.0) -> None:
+        self._ledger, self._owner, self.limit, self._wait_s = ledger, owner, limit, wait_s
+        self._ready = threading.Condition()
+        self._idle: dict[int, float] = {}  # leased by us, not in use: since when
+        self._busy: set[int] = set()
+        self._resting: dict[int, float] = {}
+        self._to_rest = 0
+        self._asked = 0.0
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="slots", daemon=True)
+
+    def start(self) -> None:
+        """Make the rows of this limit exist, and begin to renew what we hold."""
+        with self._ledger.write() as writing:
+            there = set(writing.connection.execute(select(slot.c.n)).scalars())
+            fresh = [{"n": n} for n in range(self.limit) if n not in there]
+            if fresh:
+                writing.connection.execute(insert(slot), fresh)
+            writing.connection.execute(delete(slot).where(slot.c.n >= self.limit))
+        self._keeper.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._keeper.ident is not None:
+            self._keeper.join(5)
+        self._give_back(list(self._idle) + list(self._resting))
+
+    @property
+    def busy(self) -> int:
+        """How many calls of this process are in flight."""
+        return len(self._busy)
+
+    @contextmanager
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
+        """Hold one slot, or none (False) when *unless* came true while waiting. Raises ``Deferred(throttled=True)``."""
+        n = self._take(interactive, unless)
+        if n is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with self._ready:
+                self._busy.discard(n)
+                if self._to_rest:
+                    self._to_rest -= 1
+                    self._resting[n] = time.monotonic() + REST_S
+                else:
+                    self._idle[n] = time.monotonic()
+                    self._ready.notify()
+
+    def throttled(self) -> None:
+        """Let one row rest, but never so many that bulk and interactive work have not one each."""
+        with self._ready:
+            if len(self._resting) + self._to_rest + 2 < self.limit:
+                self._to_rest += 1
+
+    def _allowed(self, n: int, interactive: bool) -> bool:
+        return interactive or n > 0 or self.limit == 1
+
+    def _take(self, interactive: bool, unless: Callable[[], bool] | None) -> int | None:
+        end = time.monotonic() + self._wait_s
+        while True:
+            if unless is not None and unless():
+                return None
+            with self._ready:
+                # The reserved row last, even for the interactive: it is the one that is always there for the next.
+                usable = sorted((n for n in self._idle if self._allowed(n, interactive)), reverse=True)
+                if usable:
+                    self._busy.add(usable[0])
+                    del self._idle[usable[0]]
+                    return usable[0]
+                may_ask = time.monotonic() - self._asked >= LOOK_S or not self._busy
+                if may_ask:
+                    self._asked = time.monotonic()
+            if may_ask and self._lease_more(interactive):
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Deferred("NetSuite is busy with other calls.", code="NO_FREE_SLOT", throttled=True)
+            with self._ready:
+                if not any(self._allowed(n, interactive) for n in self._idle):
+                    self._ready.wait(min(LOOK_S, left))
+
+    def _lease_more(self, interactive: bool) -> bool:
+        """Lease another row, or say that one is wanted."""
+        mine = len(self._idle) + len(self._busy) + len(self._resting)
+        if mine >= self.limit:
+            return False
+        with self._ledger.write() as writing:
+            free = and_(or_(slot.c.lease_until.is_(None), slot.c.lease_until <= writing.now), slot.c.n < self.limit)
+            first = select(slot.c.n).where(free).order_by(slot.c.n.desc()).limit(1)
+            if not interactive and self.limit > 1:
+                first = first.where(slot.c.n > 0)
+            if not self._ledger.is_sqlite:
+                first = first.with_for_update(skip_locked=True)
+            n = writing.connection.execute(first).scalar()
+            if n is None:
+                soon = writing.now + timedelta(seconds=2)
+                writing.connection.execute(update(slot).values(wanted_until=soon).where(slot.c.n == 0))
+                return False
+            values = {"owner": self._owner, "lease_until": writing.now + LEASE}
+            writing.connection.execute(update(slot).where(slot.c.n == n).values(values))
+        with self._ready:
+            self._idle[n] = time.monotonic()
+            self._ready.notify()
+        return True
+
+    def _keep(self) -> None:
+        renewed = time.monotonic()
+        while not self._stopping.wait(IDLE_S):
+            now = time.monotonic()
+            with self._ready:
+                for n in [n for n, until in self._resting.items() if until <= now]:
+                    del self._resting[n]
+                    self._idle[n] = now
+                    self._ready.notify()
+                holding = bool(self._idle or self._busy or self._resting)
+            if not holding:
+                continue
+            if now - renewed >= RENEW_S:
+                renewed = now
+                self._renew()
+            self._return_idle(now)
+
+    def _renew(self) -> None:
+        with self._ledger.write() as writing:
+            writing.connection.execute(
+                update(slot).where(slot.c.owner == self._owner).values(lease_until=writing.now + LEASE)
+            )
+
+    def _return_idle(self, now: float) -> None:
+        with self._ready:
+            old = [n for n, since in self._idle.items() if now - since >= IDLE_S]
+        if not old:
+            return
+        with self._ledger.read() as connection:
+            wanted = connection.execute(select(slot.c.wanted_until).where(slot.c.n == 0)).scalar()
+            is_wanted = wanted is not None and wanted > self._ledger.now(connection)
+        long_idle = [n for n in old if now - self._idle.get(n, now) >= LEASE.total_seconds()]
+        self._give_back(old if is_wanted else long_idle)
+
+    def _give_back(self, rows: list[int]) -> None:
+        with self._ready:
+            going = [n for n in rows if self._idle.pop(n, None) is not None or self._resting.pop(n, None) is not None]
+        if going:
+            with self._ledger.write() as writing:
+                writing.connection.execute(
+                    update(slot)
+                    .where(slot.c.n.in_(going), slot.c.owner == self._owner)
+                    .values(owner=None, lease_until=None)
+                )

@@ -1,0 +1,65 @@
+"""What operators do to the engine: replay a message, pause and resume a sync, probe what is paused.
+
+Must not know: any system's protocol, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import update
+
+from bridge.delivery import Delivery
+from bridge.errors import BridgeError
+from bridge.ledger import lanes, marks, messages
+from bridge.ledger.models import OPEN, PENDING, message
+from bridge.recording import covered
+
+
+def replay(engine: Delivery, message_ids: Sequence[int], *, actor: str, reason: str = "") -> int:
+    """Send settled messages again as they were stored; a newer version of the record still wins."""
+    with engine.ledger.write() as writing:
+        rows = [row for row in messages.by_ids(writing.connection, message_ids) if row.state not in OPEN]
+        for row in rows:
+            writing.connection.execute(
+                update(message)
+                .where(message.c.id == row.id)
+                .values(state=PENDING, queue=row.lane, due_at=None, settled_at=None, waits_for=None,
+                        forced=True, write_back=True, attempts=0, crashes=0, created_at=writing.now)
+            )  # fmt: skip
+            writing.say("replay", actor, sync=row.sync, source_id=row.source_id, message_id=row.id,
+                        correlation=row.correlation, detail=reason or None)  # fmt: skip
+        messages.wake(writing, {row.lane: (writing.now, messages.BULK) for row in rows})
+        return len(rows)
+
+
+def pause(engine: Delivery, scope: str, *, actor: str, reason: str) -> bool:
+    """Stop sending for *scope* until a person resumes it; accepting goes on."""
+    with engine.ledger.write() as writing:
+        return marks.start_pause(writing, scope, "PAUSED_BY_PERSON", reason, actor=actor, probe=False)
+
+
+def resume(engine: Delivery, scope: str, *, actor: str) -> bool:
+    """Go on with *scope*: what waits drains in order."""
+    with engine.ledger.write() as writing:
+        ended = marks.end_pause(writing, scope, actor=actor)
+        lanes.reopen(writing.connection, covered(scope, engine.syncs), writing.now)
+        writing.wakes.add("*")
+    return ended
+
+
+def probe(engine: Delivery) -> None:
+    """Ask paused systems whether they are back, and resume what they stopped."""
+    with engine.ledger.write() as writing:
+        due = marks.claim_probe(writing)
+    for it in due:
+        system = (
+            engine.salesforce
+            if it.scope in covered("*salesforce", engine.syncs) or it.scope == "*salesforce"
+            else engine.netsuite
+        )
+        try:
+            system.now()
+        except BridgeError:
+            continue
+        resume(engine, it.scope, actor="probe")

@@ -1,0 +1,72 @@
+"""Receive: one message for every sync that a change concerns, stored durably before anybody is told.
+
+Must not know: any system's protocol, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.ledger import Writing, links, messages, plain
+from bridge.mapping import Syncs
+from bridge.ports import Received, Record
+
+
+def accept(
+    writing: Writing,
+    syncs: Syncs,
+    received: Sequence[Received],
+    *,
+    origin: str,
+    correlation: str,
+    priority: int = messages.BULK,
+    write_back: bool = True,
+    only: str | None = None,
+) -> list[int]:
+    """Store what arrived, in the caller's transaction, and return the ids of the messages that are new.
+
+    A sync that is *on_demand* takes part once its record exists, or when it alone is asked for (*only*).
+    """
+    late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
+    asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
+    wanted = links.find(writing.connection, asked)
+    new: list[messages.New] = []
+    for it in received:
+        fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
+        payload, mark = plain.dumps(fields), plain.source_mark(fields, syncs.reads(it.kind))
+        for push in syncs.of_source(it.kind):
+            unasked = push.on_demand and push.name != only and (push.name, it.id) not in wanted
+            if unasked or (only is not None and push.name != only):
+                continue
+            new.append(
+                messages.New(
+                    push.name,
+                    it.kind,
+                    it.id,
+                    it.version,
+                    it.modified_at,
+                    lane_of(it),
+                    payload,
+                    origin,
+                    mark,
+                    it.user,
+                    priority,
+                    write_back,
+                )
+            )
+    return messages.accept(writing, new, correlation)
+
+
+def lane_of(it: Received) -> str:
+    """Return the lane of a record: its Account, with all that belongs to it; its own id where it has none."""
+    return it.id if it.kind == "Account" else str(it.fields.get("AccountId") or it.id)
+
+
+def as_received(found: Record, user: str | None = None) -> Received:
+    """Return a record read from Salesforce as if it had been sent."""
+    version = int(found.fields.get("Bridge_Version__c") or 0)
+    hidden = ("SystemModstamp", "Bridge_Version__c")
+    fields = {name: value for name, value in found.fields.items() if name not in hidden}
+    if found.modified_at is None:
+        raise ValueError(f"{found.ref.kind} was read without its SystemModstamp")
+    return Received(found.ref.kind, str(found.ref.id), version, found.modified_at, fields, user)

@@ -1,0 +1,282 @@
+"""The settings of one instance: secrets and addresses, from the environment (``BRIDGE_…``) or from mounted files.
+
+`load` gives `Settings` and `Site`, or raises `NotConfigured` with everything that is wrong, one sentence each.
+A file in the folder ``BRIDGE_SECRETS_DIR`` is named like its variable, in small letters:
+``bridge_netsuite_token_secret``. The environment wins over a file. Production never falls back to the sandbox.
+
+Must not know: how anything connects.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_pem_x509_certificate
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bridge.site import Site, read
+
+PREFIX: Final = "BRIDGE_"
+SECRETS_DIR: Final = "BRIDGE_SECRETS_DIR"
+CONSOLE_HOST: Final = "127.0.0.1"  # until it has sign-in of its own, the console is for people on this machine
+SHORTEST_SECRET: Final = 32  # characters; 128 bits even where they are hexadecimal digits
+
+_NETSUITE_HOST = re.compile(r"https://[a-z0-9]+(?:-[a-z0-9]+)*\.suitetalk\.api\.netsuite\.com")
+_LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
+_SALESFORCE_HOST = re.compile(r"(?:login|test)|[a-z0-9-]+(?:\.[a-z0-9-]+)?\.my(?:\.salesforce\.com)?")
+
+
+class SigningKey(BaseModel):
+    """A key with which Salesforce signs callouts. What it is for is decided here, never by the message."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["hmac", "certificate"] = "hmac"
+    secret: SecretStr | None = None  # of HMAC-SHA256
+    certificate: str | None = Field(default=None, repr=False)  # PEM, its RSA key checks what Salesforce's key signed
+    not_before: AwareDatetime | None = None
+    not_after: AwareDatetime | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_secret(cls, given: Any) -> Any:
+        return {"secret": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        wanted, other = (self.secret, self.certificate) if self.kind == "hmac" else (self.certificate, self.secret)
+        if not wanted or other:
+            raise ValueError("a key of kind hmac has a secret, and one of kind certificate a certificate")
+        if self.certificate:
+            try:
+                public = load_pem_x509_certificate(self.certificate.encode()).public_key()
+            except ValueError as error:
+                raise ValueError("the certificate is not PEM") from error
+            if not isinstance(public, RSAPublicKey) or public.key_size < 2048:
+                raise ValueError("the certificate's key is not RSA of 2048 bits or more")
+        if self.not_before and self.not_after and self.not_after <= self.not_before:
+            raise ValueError("not_after is not after not_before")
+        return self
+
+    def is_valid(self, at: datetime) -> bool:
+        """Say whether the key counts at this moment."""
+        return (self.not_before is None or self.not_before <= at) and (self.not_after is None or at < self.not_after)
+
+
+KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+
+
+class Settings(BaseSettings):
+    """One instance. A secret prints as stars."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    environment: Literal["sandbox", "test", "production"] = "sandbox"
+    config: Path = Path("bridge.toml")
+    # May hold a password, so it is never printed; see `database`.
+    database_url: str = Field(
+        default="sqlite:///var/bridge.sqlite3",
+        repr=False,
+        validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "DATABASE_URL", "database_url"),
+    )
+    carrier: Literal["embedded", "procrastinate"] = "embedded"
+    audit_key: SecretStr = SecretStr("")  # of the audit chain's HMAC
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    failpoint: str | None = None  # a test's wish that the bridge fail somewhere
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    console_port: int = Field(default=8081, ge=1, le=65535)
+    request_budget_s: float = Field(default=8, gt=0, le=100)  # Apex gives up after 120 s
+    signing_keys: Annotated[dict[KeyId, SigningKey], NoDecode] = Field(default_factory=dict)
+
+    netsuite_account: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]{5,20}(?:[_-][A-Za-z0-9]{2,8})?$")
+    netsuite_consumer_key: SecretStr | None = None
+    netsuite_consumer_secret: SecretStr | None = None
+    netsuite_token_id: SecretStr | None = None
+    netsuite_token_secret: SecretStr | None = None
+    netsuite_url: str | None = None  # where it is not the account's own SuiteTalk domain
+    netsuite_concurrency: int = Field(default=5, ge=1, le=500)
+    suitetalk_version: str = Field(default="2025_2", pattern=r"^20\d\d_[12]$")
+    suitetalk_wsdl: Path | None = None  # a folder with a full set; the shipped subset where it is absent
+
+    salesforce_domain: str | None = None  # "login", "test" or "acme.my"
+    salesforce_url: str | None = None  # a fake on this machine
+    salesforce_org_id: str | None = Field(default=None, pattern=r"^00D[A-Za-z0-9]{15}$")
+    salesforce_version: str = Field(default="65.0", pattern=r"^[4-9]\d\.0$")
+    salesforce_client_id: str | None = None
+    salesforce_username: str | None = None
+    salesforce_jwt_key: SecretStr | None = None
+    salesforce_client_secret: SecretStr | None = None
+
+    @field_validator("signing_keys", mode="before")
+    @classmethod
+    def _from_json(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except json.JSONDecodeError as error:
+            raise ValueError('it is not JSON like {"<key id>": {"secret": "…"}}') from error
+
+    @property
+    def database(self) -> str:
+        """Return the database's URL without its password, for people."""
+        return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.database_url).split("?", 1)[0]
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together, one sentence each."""
+        yield from self._always()
+        if self.environment != "sandbox":
+            yield from self._missing()
+        if self.environment == "production":
+            yield from self._unsafe()
+
+    def _always(self) -> Iterator[str]:
+        if not re.match(r"(?:sqlite|postgres(?:ql)?(?:\+psycopg)?)://", self.database_url):
+            yield "BRIDGE_DATABASE_URL must start with sqlite:/// or postgresql://."
+        elif self.carrier == "procrastinate" and self.database_url.startswith("sqlite"):
+            yield "BRIDGE_CARRIER is procrastinate, which needs PostgreSQL, but BRIDGE_DATABASE_URL is SQLite."
+        if self.port == self.console_port:
+            yield "BRIDGE_PORT and BRIDGE_CONSOLE_PORT are the same."
+        if self.netsuite_url and not (_NETSUITE_HOST.fullmatch(self.netsuite_url) or self._is_loopback("netsuite_url")):
+            yield "BRIDGE_NETSUITE_URL is not an account's own SuiteTalk domain (https://….suitetalk.api.netsuite.com)."
+        if self.salesforce_url and not self._is_loopback("salesforce_url"):
+            yield "BRIDGE_SALESFORCE_URL is only for a fake Salesforce on this machine, outside production."
+        if self.salesforce_domain and not _SALESFORCE_HOST.fullmatch(self.salesforce_domain):
+            yield 'BRIDGE_SALESFORCE_DOMAIN must be "login", "test" or your own domain, such as "acme.my".'
+        if self.salesforce_jwt_key and self.salesforce_client_secret:
+            yield "BRIDGE_SALESFORCE_JWT_KEY and BRIDGE_SALESFORCE_CLIENT_SECRET are both set; choose one of them."
+        if self.suitetalk_wsdl and not self.suitetalk_wsdl.is_dir():
+            yield "BRIDGE_SUITETALK_WSDL is not a folder."
+
+    def _is_loopback(self, name: str) -> bool:
+        return self.environment != "production" and bool(_LOOPBACK.fullmatch(getattr(self, name)))
+
+    def _missing(self) -> Iterator[str]:
+        needed = ["netsuite_account", "netsuite_consumer_key", "netsuite_consumer_secret"]
+        needed += ["netsuite_token_id", "netsuite_token_secret", "salesforce_org_id", "salesforce_client_id"]
+        if not self.salesforce_url:
+            needed.append("salesforce_domain")
+        if self.salesforce_jwt_key:
+            needed.append("salesforce_username")
+        for name in needed:
+            if not _text(getattr(self, name)):
+                yield f"{variable(name)} is missing."
+        if not (_text(self.salesforce_jwt_key) or _text(self.salesforce_client_secret)):
+            yield "BRIDGE_SALESFORCE_JWT_KEY or BRIDGE_SALESFORCE_CLIENT_SECRET is missing."
+        if not self.signing_keys:
+            yield "BRIDGE_SIGNING_KEYS is missing: without a key no callout from Salesforce is believed."
+
+    def _unsafe(self) -> Iterator[str]:
+        if self.failpoint:
+            yield "BRIDGE_FAILPOINT is set; production does not fail on request."
+        if not _text(self.audit_key):
+            yield "BRIDGE_AUDIT_KEY is missing: without it the audit trail can be forged."
+        for kid, key in self.signing_keys.items():
+            if key.secret is not None and len(key.secret.get_secret_value()) < SHORTEST_SECRET:
+                yield f"BRIDGE_SIGNING_KEYS: the secret of {kid} has fewer than {SHORTEST_SECRET} characters."
+
+
+def _text(value: str | SecretStr | None) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+
+
+class NotConfigured(Exception):
+    """The settings cannot work. *problems* are all the reasons, one plain sentence each; an operator acts on them."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load(**given: Any) -> tuple[Settings, Site]:
+    """Read the settings and the site's choices. *given* values win over the environment (a command's options).
+
+    Raises:
+        NotConfigured: with every problem of both, so that one start finds them all. An operator must act.
+    """
+    settings, problems = _read(given)
+    problems += misspelt(os.environ)
+    # The default path may be absent; a path that somebody chose may not.
+    if settings.config.exists() or "config" in settings.model_fields_set:
+        site, wrong = read(settings.config)
+        problems += wrong
+    else:
+        site = Site()
+    if problems:
+        raise NotConfigured(dict.fromkeys(problems))
+    return settings, site
+
+
+def _read(given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """Return settings and what is wrong with them; a value that cannot be used is left at its default."""
+    folder = os.environ.get(SECRETS_DIR)
+    if folder and not Path(folder).is_dir():
+        return Settings(), [f"{SECRETS_DIR} is not a folder."]
+    try:
+        settings = Settings(_secrets_dir=folder, **given)
+    except ValidationError as error:
+        found = error.errors()
+        wrong = {_field(problem) for problem in found}
+        # Once more with the defaults in their place, so that the rest is checked in the same start.
+        rest = Settings(_secrets_dir=folder, **{**given, **{name: _default(name) for name in wrong}})
+        named = tuple(variable(name) for name in wrong)
+        others = [sentence for sentence in rest.problems() if not sentence.startswith(named)]
+        return rest, [*map(_sentence, found), *others]
+    return settings, list(settings.problems())
+
+
+def _field(problem: ErrorDetails) -> str:
+    return str(problem["loc"][0]).lower().removeprefix(PREFIX.lower())  # an alias is the variable itself
+
+
+def _default(name: str) -> Any:
+    return Settings.model_fields[name].get_default(call_default_factory=True)
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    """Say in one plain sentence what is wrong with which variable; never repeat the value, it may be a secret."""
+    where = ".".join((variable(_field(problem)), *map(str, problem["loc"][1:])))
+    match problem["type"]:
+        case "value_error":
+            return f"{where}: {problem['ctx']['error']}."
+        case "string_pattern_mismatch":
+            return f"{where} does not have the right form ({problem['ctx']['pattern']})."
+    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def misspelt(environment: Iterable[str]) -> list[str]:
+    """Name the variables that are nearly one of ours. Others are left alone: platforms add some of their own."""
+    ours = {*map(variable, Settings.model_fields), SECRETS_DIR}
+    found = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in ours:
+            near = difflib.get_close_matches(name, ours, n=1, cutoff=0.9)
+            found += [f"{name} is not a setting; did you mean {near[0]}?"] if near else []
+    return found

@@ -1,0 +1,261 @@
+"""The choices of a site (``bridge.toml``): which subsidiary, what a fee is in NetSuite, what runs when.
+
+`read` gives a `Site`, and all that is wrong with the file as plain sentences. The file is in git: no secret is in it.
+
+Must not know: what a sync or a job is called; who uses a choice checks that.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+CRON: Final = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")  # cron's 0 and 7 are both Sunday
+
+
+class Choices(BaseModel):
+    """A table of the file. An unknown word in it is a mistake, not a comment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _cron(expression: str) -> str:
+    """Return *expression* as it is, if it is five fields of numbers, ranges, lists and steps (UTC)."""
+    fields = expression.lower().split()
+    if len(fields) != len(CRON):
+        raise ValueError("a cron expression has five fields: minute hour day month weekday")
+    for text, (name, low, high) in zip(fields, CRON, strict=True):
+        for part in text.split(","):
+            found = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d?))?", part, re.ASCII)
+            if found is None:
+                raise ValueError(f"the {name} {text!r} is not cron")
+            numbers = [
+                WEEKDAYS.index(word) if name == "weekday" and word in WEEKDAYS else int(word) if word.isdigit() else -1
+                for word in found.groups()[:2]
+                if word is not None
+            ]
+            if any(not low <= number <= high for number in numbers) or numbers != sorted(numbers):
+                raise ValueError(f"the {name} {text!r} is not within {low} to {high}")
+    return " ".join(fields)
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not a time zone") from error
+    return name
+
+
+def _template(text: str) -> str:
+    if "{Name}" not in text:
+        raise ValueError("it must contain {Name}, the Account's name")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SiteTable(Choices):
+    """``[site]``: what holds for every record."""
+
+    subsidiary: Name | None = None  # needed in a NetSuite OneWorld account, refused by any other
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    timezone: Annotated[Name, AfterValidator(_zone)] = "America/Los_Angeles"
+    customer_stage: Literal["_lead", "_prospect", "_customer"] = "_prospect"
+    vendor_name: Annotated[Name, AfterValidator(_template)] = "{Name} (Vendor)"
+
+
+class NetSuiteTable(Choices):
+    """``[netsuite]``: how a broker's commission is kept there."""
+
+    commission: Literal["custom_record", "vendor_bill"] = "custom_record"
+    commission_account: Name = "Commission Expense"
+
+
+class Fee(Choices):
+    """``[fees."Wire Fee"]``: what a fee type is in NetSuite. On the purchase order a withheld fee is negative."""
+
+    sale_item: Name | None = None
+    purchase_item: Name | None = None
+    purchase_sign: Literal[-1, 1] = -1
+
+    @model_validator(mode="after")
+    def _has_an_item(self) -> Fee:
+        if self.sale_item is None and self.purchase_item is None:
+            raise ValueError("it needs a sale_item, a purchase_item or both")
+        return self
+
+
+class Purchase(Choices):
+    """``[purchase]``: the item for the funded amount on the purchase order."""
+
+    item: Name = "Purchase of Receivables"
+
+
+class Approval(Choices):
+    """``[approval]``: the stages in which an Application may be funded."""
+
+    stages: Annotated[tuple[Name, ...], Field(min_length=1)] = ("Approved", "Funded")
+
+
+class Cadence(Choices):
+    """``[schedule.jobs.<name>]``: when a job runs. What is left out stays as the profile has it."""
+
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    every_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Cadence:
+        if self.cron is not None and self.every_minutes is not None:
+            raise ValueError("it has both cron and every_minutes; choose one")
+        return self
+
+
+class Schedule(Choices):
+    """``[schedule]``: one of the shipped profiles, and what differs from it."""
+
+    profile: Literal["default", "quarter-hourly"] = "default"
+    jobs: dict[str, Cadence] = Field(default_factory=dict)
+
+
+class FieldOverlay(Choices):
+    """``[sync.<name>.fields.<target>]``: one rule, by exactly one of the first words."""
+
+    text: Name | None = None
+    money: Name | None = None
+    number: Name | None = None
+    flag: Name | None = None
+    date: Name | None = None
+    instant: Name | None = None
+    choice: Name | None = None
+    const: str | bool | Decimal | None = None
+    remove: Literal[True] | None = None
+
+    table: dict[str, str] | None = None  # of a choice
+    ref: Name | None = None  # what a choice or a const refers to by name, for example "term"
+    limit: Annotated[int, Field(ge=1)] | None = None  # of a text, in characters
+    cut: bool = False  # a longer text is cut, not refused
+    required: bool = False
+
+    @property
+    def rule(self) -> str:
+        """Return the word that says which rule it is."""
+        return next(word for word in RULES if getattr(self, word) is not None)
+
+    @model_validator(mode="after")
+    def _is_one_rule(self) -> FieldOverlay:
+        if sum(getattr(self, word) is not None for word in RULES) != 1:
+            raise ValueError(f"it needs exactly one of {', '.join(RULES)}")
+        if (self.table is not None) != (self.choice is not None):
+            raise ValueError("a choice needs a table, and only a choice has one")
+        if self.limit is not None and self.text is None:
+            raise ValueError("only a text has a limit")
+        return self
+
+
+RULES: Final = ("text", "money", "number", "flag", "date", "instant", "choice", "const", "remove")
+
+
+class Gate(Choices):
+    """``[[sync.<name>.gates]]``: one more condition before a record is sent."""
+
+    field: Name
+    operator: Literal["is not blank", "is true", "is in", "is positive"]
+    values: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_values_when_needed(self) -> Gate:
+        if bool(self.values) != (self.operator == "is in"):
+            raise ValueError("'is in' needs values, and nothing else has them")
+        return self
+
+
+class SyncOverlay(Choices):
+    """``[sync.<name>]``: what this site does differently in one sync."""
+
+    enabled: bool = True
+    fields: dict[str, FieldOverlay] = Field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
+
+
+class Site(Choices):
+    """All of ``bridge.toml``."""
+
+    site: SiteTable = SiteTable()
+    netsuite: NetSuiteTable = NetSuiteTable()
+    fees: dict[str, Fee] = Field(default_factory=dict)
+    purchase: Purchase = Purchase()
+    approval: Approval = Approval()
+    schedule: Schedule = Schedule()
+    sync: dict[str, SyncOverlay] = Field(default_factory=dict)
+
+    def choices(self) -> dict[str, Any]:
+        """Return what mappings may look at, flat, under the names that they use."""
+        return {
+            "subsidiary": self.site.subsidiary,
+            "currency": self.site.currency,
+            "timezone": self.site.timezone,
+            "new_customer_stage": self.site.customer_stage,
+            "vendor_name": self.site.vendor_name,
+            "approval_stages": self.approval.stages,
+            "purchase_item": self.purchase.item,
+            "commission": self.netsuite.commission,
+            "commission_account": self.netsuite.commission_account,
+            "fees": {name: fee.model_dump() for name, fee in self.fees.items()},
+        }
+
+
+def read(path: Path) -> tuple[Site, list[str]]:
+    """Return the site's choices and all that is wrong with them; the defaults where the file cannot be used."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        return Site(), [f"{path}: the file does not exist."]
+    except OSError as error:
+        return Site(), [f"{path}: the file cannot be read ({error.strerror})."]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return Site(), [f"{path}: this is not TOML: {error}."]
+    return parse(tables, path.name)
+
+
+def parse(tables: Mapping[str, Any], where: str = "bridge.toml") -> tuple[Site, list[str]]:
+    """Return the same from tables that are read already."""
+    try:
+        return Site.model_validate(tables), []
+    except ValidationError as error:
+        return Site(), [sentence(where, problem) for problem in error.errors()]
+
+
+def sentence(where: str, problem: ErrorDetails) -> str:
+    """Say in one plain sentence what is wrong with which word; never repeat the value, it may be a secret."""
+    at = _path(problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{where}: {at} is not a setting."
+        case "missing":
+            return f"{where}: {at} is missing."
+        case "value_error":
+            return f"{where}: {at}: {problem['ctx']['error']}."
+    return f"{where}: {at}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def _path(location: Iterable[int | str]) -> str:
+    """Write a path as TOML does: ``fees."Wire Fee".sale_item``, ``sync.customer.gates[0]``."""
+    parts: list[str] = []
+    for part in location:
+        if isinstance(part, int):
+            parts[-1:] = [f"{parts[-1] if parts else ''}[{part}]"]
+        else:
+            parts.append(part if re.fullmatch(r"[\w-]+", part, re.ASCII) else f'"{part}"')
+    return ".".join(parts)

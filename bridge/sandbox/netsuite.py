@@ -115,7 +115,9 @@ class FakeNetSuite:
         credentials = Credentials(account, consumer_key, consumer_secret, token_id, token_secret)
         self.gate = Gate(credentials, clock)
         self.operations = {
-            version: Operations(schema, self.store, self.accounting, default_page_size=default_page_size)
+            version: Operations(
+                schema, self.store, self.accounting, default_page_size=default_page_size, concurrency=concurrency
+            )
             for version, schema in self.schemas.items()
         }
         self.in_flight = 0
@@ -244,12 +246,13 @@ class FakeNetSuite:
         self._take_faults(call)
         records = len(call.records) or len(children(call.element))
         self._wait(self.latency.of(call.operation, records))
-        self._wait(sum(float(item.options.get("seconds", 5)) for item in call.faults if item.action == "slow"))
+        self._slow(call, after=False)
         early = cut_before(call.faults)
         if early:
             return early, "replaced"
         with self.lock:
             inner = operations.run(call)
+        self._slow(call, after=True)
         late = cut_before(call.faults, after=True)
         if late:
             return late, "replaced after commit"
@@ -265,6 +268,10 @@ class FakeNetSuite:
                 for fault in self.faults.marked(texts, f"{record.kind.name} {record.external_id}"):
                     fault.options.setdefault("external_id", record.external_id)
                     call.faults.append(fault)
+
+    def _slow(self, call: Call, *, after: bool) -> None:
+        slow = [fault for fault in call.faults if fault.action == "slow" and fault.after is after]
+        self._wait(sum(float(fault.options.get("seconds", 5)) for fault in slow))
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:

@@ -86,8 +86,6 @@ def damage(answer: Answer, faults: Sequence[Fault]) -> Answer:
             answer = replace(answer, body=body.replace(marker, extra, 1))
         elif fault.action == "endless":
             answer = replace(answer, body=_endless(body))
-        elif fault.action == "slow" and fault.after:
-            continue
     return answer
 
 

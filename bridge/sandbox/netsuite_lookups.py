@@ -39,9 +39,11 @@ class Search:
 class Lookups:
     """What can be asked without writing."""
 
-    def __init__(self, schema: Schema, store: Store, writer: Writer, *, default_page_size: int) -> None:
+    def __init__(
+        self, schema: Schema, store: Store, writer: Writer, *, default_page_size: int, concurrency: int
+    ) -> None:
         self.schema, self.store, self.writer = schema, store, writer
-        self.default_page_size = default_page_size
+        self.default_page_size, self.concurrency = default_page_size, concurrency
         self._searches: dict[str, Search] = {}
         self._search_number = 0
 
@@ -183,6 +185,13 @@ class Lookups:
         total = f"<platformCore:totalRecords>{len(rows)}</platformCore:totalRecords>"
         listed = f"{total}<platformCore:customizationRefList>{refs}</platformCore:customizationRefList>".encode()
         return _open("getCustomizationIdResult") + self.writer.status() + listed + _close("getCustomizationIdResult")
+
+    def do_getAccountGovernanceInfo(self, call: Call) -> bytes:  # noqa: N802 - named by the protocol
+        """The account's concurrency limit; none of it is reserved for one integration (bridgehead_156224824287)."""
+        tags = ("accountConcurrencyLimit", "unallocatedConcurrencyLimit")
+        limits = "".join(f"<platformCore:{tag}>{self.concurrency}</platformCore:{tag}>" for tag in tags).encode()
+        result = "getAccountGovernanceInfoResult"
+        return _open(result) + self.writer.status() + limits + _close(result)
 
     def data_center_urls(self, base: str) -> bytes:
         """The three domains of the account (section_N3494684: no authentication, any account gets an answer)."""

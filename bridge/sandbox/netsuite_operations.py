@@ -71,10 +71,13 @@ def children(element: etree._Element) -> list[etree._Element]:
 class Operations(Lookups):
     """The operations of one endpoint version. Callers hold the account's lock while one runs."""
 
-    def __init__(self, schema: Schema, store: Store, accounting: Accounting, *, default_page_size: int) -> None:
+    def __init__(
+        self, schema: Schema, store: Store, accounting: Accounting, *, default_page_size: int, concurrency: int
+    ) -> None:
         self.rules = Rules(schema, store)
         self.accounting = accounting
-        super().__init__(schema, store, Writer(schema, store), default_page_size=default_page_size)
+        writer = Writer(schema, store)
+        super().__init__(schema, store, writer, default_page_size=default_page_size, concurrency=concurrency)
 
     def read(self, call: Call) -> None:
         """Take the records out of a write call and check its limits. Needs no lock."""

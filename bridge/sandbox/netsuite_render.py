@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
 from bridge.sandbox.netsuite_kinds import KINDS
+from bridge.sandbox.netsuite_rules import NotSimulated
 from bridge.sandbox.netsuite_schema import SOAP, ComplexType, Schema
 from bridge.sandbox.netsuite_store import Custom, Link, Store, Stored, pacific
 
@@ -153,7 +154,7 @@ class Writer:
         kind = KINDS[record.kind]
         type_ = self.schema.type_named(kind.type)
         if type_ is None:
-            raise LookupError(f"{kind.type} is not in the {self.schema.version} schema")
+            raise NotSimulated(f"{kind.type}, which is not in this {self.schema.version} schema")
         name = prefix(type_.namespace)
         external = f" externalId={quoteattr(record.external_id)}" if record.external_id else ""
         stamps = {kind.created: pacific(record.created), kind.modified: pacific(record.modified)}

@@ -148,6 +148,8 @@ class Rules:
         renamed = not draft.is_new and record.name != Stored(record.kind, record.id, record.created, record.created,
                                                              fields=draft.fields).name  # fmt: skip
         self._index_names(record, draft.fields)
+        for line in (line for lines in draft.lists.values() for line in lines):
+            line.pop("_sent", None)
         record.fields, record.lists, record.custom = draft.fields, draft.lists, draft.custom
         record.last_line = draft.last_line
         if external_id is not None and external_id != record.external_id:

@@ -124,6 +124,8 @@ def _add(criteria: Criteria, element: etree._Element) -> None:
         criteria.since, criteria.until = max(criteria.since, since), min(criteria.until, until - SECOND)
     elif name in ("dateCreated", "tranDate", "dueDate"):
         criteria.tests.append(_date_test(name, *date_window(element)))
+    elif name == "internalIdNumber":
+        criteria.tests.append(_number_test(operator, [int(text) for text in _texts(element)]))
     elif name in ("internalId", "externalId"):
         criteria.tests.append(_id_test(name, operator, element))
     elif name in ("externalIdString", *TEXT):
@@ -222,6 +224,19 @@ def _id_test(name: str, operator: str, element: etree._Element) -> Test:
     ids = {child.get("internalId") for child in _picked(element) if child.get("internalId")}
     external = {(child.get("externalId") or "").lower() for child in _picked(element) if child.get("externalId")}
     return lambda record: (record.id in ids or (record.external_id or "").lower() in external) is not negated
+
+
+def _number_test(operator: str, values: list[int]) -> Test:
+    tests: dict[str, Callable[[int], bool]] = {
+        "equalTo": lambda number: number == values[0],
+        "greaterThan": lambda number: number > values[0],
+        "greaterThanOrEqualTo": lambda number: number >= values[0],
+        "lessThan": lambda number: number < values[0],
+        "lessThanOrEqualTo": lambda number: number <= values[0],
+    }
+    if operator not in tests or not values:
+        raise NotSimulated(f"the number operator {operator or '(none)'}")
+    return lambda record: tests[operator](int(record.id))
 
 
 def _link_test(name: str, operator: str, element: etree._Element) -> Test:

@@ -202,3 +202,7 @@ def test_one_account_may_serve_two_versions(clock: SteadyClock) -> None:
 
     read = Soap(fake, version="2025_2").get("customer", external_id="c-1")
     assert read.text("companyName") == "c-1"
+
+
+def test_the_concurrency_limit_can_be_asked_for(soap: Soap) -> None:
+    assert soap.call("getAccountGovernanceInfo", "").text("accountConcurrencyLimit") == "5"

@@ -171,13 +171,14 @@ def test_a_list_of_records_is_read_in_the_order_asked(orders: Soap) -> None:
 def test_deletions_are_told_with_their_external_id(orders: Soap, clock: SteadyClock) -> None:
     orders.fake.admin.delete(kind="salesOrder", externalId="so-00")
     clock.tick(minutes=1)
-    window = '<core:deletedDate operator="within"><core:searchValue>2026-11-20T18:00:00Z</core:searchValue>{}</core:deletedDate>'
-    until = "<core:searchValue2>2026-11-20T18:00:01Z</core:searchValue2>"
+    since, until = "2026-11-20T18:00:00Z", "2026-11-20T18:00:01Z"
+    values = f"<core:searchValue>{since}</core:searchValue><core:searchValue2>{until}</core:searchValue2>"
+    window = f'<core:deletedDate operator="within">{values}</core:deletedDate>'
 
     def asked(kind: str) -> Parsed:
         type_ = f'<core:type operator="anyOf"><core:searchValue>{kind}</core:searchValue></core:type>'
-        inner = f"<msg:getDeletedFilter>{window.format(until)}{type_}</msg:getDeletedFilter><msg:pageIndex>1</msg:pageIndex>"
-        return orders.call("getDeleted", inner)
+        filtered = f"<msg:getDeletedFilter>{window}{type_}</msg:getDeletedFilter>"
+        return orders.call("getDeleted", filtered + "<msg:pageIndex>1</msg:pageIndex>")
 
     found = asked("salesOrder")
     assert [(item.get("externalId"), item.get("type")) for item in found.all("record")] == [("so-00", "salesOrder")]

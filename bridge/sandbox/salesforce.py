@@ -210,7 +210,7 @@ class FakeSalesforce:
             if path == "/sandbox/faults":
                 return _made(self.faults.answer(method, from_json(raw) if raw else None))
             if not path.startswith("/services/"):
-                return self.pages.answer(method, path, raw)
+                return self.pages.answer(environ, path, raw)
             early = self.faults.strike_before(method, path)
             if early is not None:
                 return replace(early, headers=(*early.headers, self._limit_header()))

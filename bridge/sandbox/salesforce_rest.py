@@ -116,9 +116,10 @@ class Rest:
             request.only("fields")
             full = as_id(record_id) or ""
             table = self.org.tables[kind.name]
-            if full in table.bin:
+            with self.org.lock:  # never a row of a transaction that may still roll back
+                row, is_binned = table.rows.get(full), full in table.bin
+            if is_binned:
                 raise Refused("ENTITY_IS_DELETED", "entity is deleted", status=404)
-            row = table.rows.get(full)
             if row is None:
                 words = f"Provided external ID field does not exist or is not accessible: {record_id}"
                 raise Refused("NOT_FOUND", words, status=404)
@@ -145,10 +146,12 @@ class Rest:
         if request.method not in ("GET", "DELETE"):
             raise request.refuse_method("HEAD", "GET", "PATCH", "DELETE")
         request.only(*(("fields",) if request.method == "GET" else ()))
-        found = self.org.tables[kind.name].with_key(one.name, value) if one.name != "Id" else [as_id(value) or ""]
-        if len(found) > 1:
-            raise MultipleChoices(kind.name, found)
-        row = self.org.tables[kind.name].rows.get(found[0]) if found else None
+        table = self.org.tables[kind.name]
+        with self.org.lock:
+            found = table.with_key(one.name, value) if one.name != "Id" else [as_id(value) or ""]
+            if len(found) > 1:
+                raise MultipleChoices(kind.name, found)
+            row = table.rows.get(found[0]) if found else None
         if row is None:
             raise Refused("NOT_FOUND", "The requested resource does not exist", status=404)
         if request.method == "GET":

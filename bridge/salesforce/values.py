@@ -1,0 +1,207 @@
+"""Plain values ⇄ what Salesforce reads and prints: ids, JSON numbers, dates, references.
+
+``id18`` makes an id comparable, ``row_bytes`` writes one record as JSON, ``plain`` types one value read.
+
+Must not know: HTTP, which objects exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from bridge.errors import Rejected
+from bridge.ports import Ref
+
+UPSERT_KEY = "NetSuite_Key__c"  # the external id of every mirror object of the package
+_CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-5]{3})?")
+_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(Z|[+-]\d{2}:?\d{2})")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_MOST_DIGITS = 18  # of a Number, Currency or Percent field (Salesforce Help, "Custom Field Types")
+_LARGEST_EXPONENT = 400  # a double ends at 1.8E308; more would only fill memory with zeros
+
+
+class NotAnId(ValueError):
+    """The text cannot be the id of any record."""
+
+
+def id18(value: str) -> str:
+    """Return the 18-character form of a 15- or 18-character id. Raises NotAnId.
+
+    The last three characters say which of the first 15 are upper case, so that ids that differ only in case differ
+    for systems that ignore it; from 18 characters the right case is restored.
+
+    Source: Salesforce Object Reference, "ID Field Type".
+    """
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise NotAnId(f"{value!r:.40} is not a Salesforce id")
+    letters = value[:15]
+    if len(value) == 18:
+        masks = [_CHECK.index(sign) for sign in value[15:].upper()]
+        letters = "".join(
+            sign.upper() if masks[place // 5] >> place % 5 & 1 else sign.lower() for place, sign in enumerate(letters)
+        )
+    check = "".join(
+        _CHECK[sum(1 << place for place, sign in enumerate(letters[start : start + 5]) if sign.isupper())]
+        for start in (0, 5, 10)
+    )
+    if len(value) == 18 and check != value[15:].upper():
+        raise NotAnId(f"{value!r} is not a Salesforce id: its check letters are wrong")
+    return letters + check
+
+
+def is_name(text: str) -> bool:
+    """Say whether *text* can be the API name of an object, field or relationship: nothing else enters SOQL or a URL."""
+    return bool(_NAME.fullmatch(text)) and len(text) <= 80
+
+
+def soql_instant(value: datetime) -> str:
+    """Return a SOQL date-time literal, whole seconds, UTC. *value* must be aware."""
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def wire_instant(value: datetime) -> str:
+    """Return *value* as Salesforce reads it: UTC, milliseconds, ``Z``."""
+    value = value.astimezone(UTC)
+    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+
+
+def wire_number(value: Decimal) -> str:
+    """Return every digit of *value*, without an exponent."""
+    return format(value, "f")
+
+
+def relationship(field: str) -> str:
+    """Return the relationship name of a lookup field: ``Order__c`` → ``Order__r``, ``AccountId`` → ``Account``."""
+    if field.endswith("__c"):
+        return field[:-1] + "r"
+    return field.removesuffix("Id")
+
+
+def wire_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *fields* ready for a request: references become ids or ``Rel__r``, values are checked. Raises Rejected."""
+    made: dict[str, Any] = {}
+    for name, value in fields.items():
+        if not is_name(name):
+            raise _unwritable(name, "is not a field name")
+        if isinstance(value, Ref):
+            if value.id is not None:
+                made[name] = _checked_id(name, value.id)
+            elif value.external_id is not None:
+                made[relationship(name)] = {UPSERT_KEY: value.external_id}
+            else:
+                raise _unwritable(name, "refers to a record without saying which")
+        else:
+            made[name] = _checked(name, value)
+    return made
+
+
+def _checked_id(name: str, value: str) -> str:
+    try:
+        return id18(value)
+    except NotAnId as error:
+        raise _unwritable(name, str(error)) from error
+
+
+def _checked(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+            raise _unwritable(name, f"holds a number outside Salesforce's range: {value}")
+        return value
+    if isinstance(value, int):
+        return _checked(name, Decimal(value))
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise _unwritable(name, "holds a time without a zone")
+        return value
+    if isinstance(value, date):
+        return value
+    raise _unwritable(name, f"holds a {type(value).__name__}, which does not cross the port")
+
+
+def _unwritable(name: str, words: str) -> Rejected:
+    return Rejected(f"Field {name} cannot be written to Salesforce.", code="BAD_VALUE", field=name, detail=words)
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(wire_number(value))
+    if isinstance(value, datetime):
+        return wire_instant(value)
+    return value.isoformat()
+
+
+def row_bytes(row: Mapping[str, Any]) -> bytes:
+    """Return one record of a request as JSON; numbers keep every digit. Raises Rejected for text that is no Unicode."""
+    try:
+        return orjson.dumps(row, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except orjson.JSONEncodeError as error:
+        raise Rejected(
+            "The record holds text that is not valid Unicode.", code="BAD_VALUE", who="accounting", detail=str(error)
+        ) from error
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def instant(text: str) -> datetime:
+    """Return a date-time such as ``2026-11-20T10:00:00.000+0000`` as aware UTC. Raises ValueError."""
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r:.60} is not a date-time")
+    day, clock, fraction, zone = match.groups()
+    zone = "+00:00" if zone == "Z" else zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
+    return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0').ljust(6, '0')}{zone}").astimezone(UTC)
+
+
+def number(value: Decimal | int) -> Decimal:
+    """Return a number read as a Decimal without an exponent: JSON's ``1.0E7`` is ``Decimal("10000000")``."""
+    got = value if isinstance(value, Decimal) else Decimal(value)
+    exponent = got.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > _LARGEST_EXPONENT:
+        raise ValueError("a number that no field can hold")
+    return got if exponent <= 0 else Decimal(format(got, "f"))
+
+
+def scaled(value: Decimal | int, scale: int) -> Decimal | int:
+    """Return a number with the decimals of its field, where none is lost; an ``int`` where the field has none.
+
+    Apex prints ``50000.00`` where REST prints ``50000.0``: a record must read the same whichever way it came.
+    """
+    got = number(value)
+    if got != got.to_integral_value() and -int(got.normalize().as_tuple().exponent) > scale:
+        return got
+    if scale == 0:
+        return int(got)
+    whole = format(got, "f").partition(".")
+    return Decimal(f"{whole[0]}.{whole[2].ljust(scale, '0')[:scale]}")
+
+
+def plain(value: Any, kind: str, scale: int) -> Any:
+    """Return *value* as read, typed as its field is described. Raises ValueError for what such a field cannot hold."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Decimal | int):
+        return scaled(value, scale) if kind in ("double", "currency", "percent", "int") else number(value)
+    if isinstance(value, str):
+        if kind == "date":
+            return date.fromisoformat(value)
+        if kind == "datetime":
+            return instant(value)
+        if kind in ("reference", "id") and len(value) in (15, 18):
+            return id18(value)
+        return value
+    raise ValueError(f"a {type(value).__name__} in a {kind} field")

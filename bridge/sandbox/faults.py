@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ _MARKED = {
 
 @dataclass
 class Fault:
-    """One chosen failure. *operation* and *record* None mean any; *skip* calls pass, then *count* are hit."""
+    """One chosen failure: *skip* calls pass, then *count* are hit.
+
+    *operation* may be a pattern (``upsert*`` is upsert and upsertList); None, as for *record*, means any.
+    """
 
     action: str
     operation: str | None = None
@@ -71,7 +75,7 @@ class Fault:
         return bool(self.options.get("when", "after" if self.action == "drop" else "before") == "after")
 
     def hits(self, operation: str, records: Collection[str]) -> bool:
-        if self.operation not in (None, operation):
+        if self.operation is not None and not fnmatchcase(operation, self.operation):
             return False
         return self.record is None or self.record in records
 

@@ -55,6 +55,7 @@ class Latency:
         return self.list_base_s + self.list_record_s * records if operation.endswith("List") else self.single_write_s
 
 
+LATENCY = Latency()
 NO_LATENCY = Latency(0, 0, 0, 0)
 
 
@@ -93,7 +94,7 @@ class FakeNetSuite:
         token_id: str = "sandbox-token-id",
         token_secret: str = "sandbox-token-secret",
         concurrency: int = 5,
-        latency: Latency = NO_LATENCY,
+        latency: Latency = LATENCY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         default_page_size: int = 1000,
         record_requests: bool = False,

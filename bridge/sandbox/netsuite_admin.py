@@ -15,20 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.sandbox.answers import Answer, Environ, json_answer, read_body
 from bridge.sandbox.faults import ACTIONS
-from bridge.sandbox.netsuite_kinds import KINDS, REFERENCES, TRANSACTIONS
+from bridge.sandbox.netsuite_kinds import KINDS, REFERENCES, TRANSACTIONS, CustomField
 from bridge.sandbox.netsuite_rules import Refusal
-from bridge.sandbox.netsuite_store import Link, Stored, midnight
+from bridge.sandbox.netsuite_store import Custom, Link, Stored, midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.sandbox.netsuite import FakeNetSuite
-
-STEPS = {
-    "approve": "approve an order",
-    "close": "close an order",
-    "bill": "bill an order (a sales order gets an invoice)",
-}
 
 
 class Admin:
@@ -128,7 +122,9 @@ class Admin:
             name = record.name
             for field, value in fields.items():
                 targets = KINDS[record.kind].refs.get(field) or REFERENCES.get(field, ())
-                if value is None:
+                if field in self._store.custom_fields:
+                    self._set_custom(record, field, value)
+                elif value is None:
                     record.fields.pop(field, None)
                 elif targets:
                     found = [Link(kind, str(value)) for kind in targets if self._store.get(kind, str(value))]
@@ -139,11 +135,50 @@ class Admin:
             self._store.renames += record.name != name
             return record
 
+    def merge(self, into: str, **names: str) -> Stored:
+        """Merge a customer *into* another (id): what was its own moves, and it counts as deleted (assumption)."""
+        with self._fake.lock:
+            loser = self._named({"kind": "customer", **names})
+            winner = self._accounting.record("customer", into)
+            for records in self._store.records.values():
+                for record in records.values():
+                    moved = [field for field, value in record.fields.items() if value == loser.link]
+                    if moved:
+                        record.fields |= dict.fromkeys(moved, winner.link)
+                        self._store.changed(record)
+            owned = self._store.with_transactions
+            owned[winner.id] = owned.get(winner.id, 0) + owned.pop(loser.id, 0)
+            self._store.remove(loser)
+            return winner
+
+    def define_custom_field(
+        self,
+        script_id: str,
+        value_type: str,
+        kinds: list[str],
+        label: str = "",
+        selects: list[str] | None = None,
+    ) -> dict[str, str]:
+        """Make a custom field known; *value_type* is its xsi:type, ``StringCustomFieldRef``."""
+        found = CustomField(script_id, value_type, tuple(kinds), label or script_id, tuple(selects or ()))
+        with self._fake.lock:
+            self._store.custom_fields[script_id] = found
+        return {"scriptId": script_id}
+
     def delete(self, **names: str) -> dict[str, str]:
         with self._fake.lock:
             record = self._named(names)
             self._accounting.delete(record)
             return {"kind": record.kind, "id": record.id}
+
+    def _set_custom(self, record: Stored, script_id: str, value: Any) -> None:
+        definition = self._store.custom_fields[script_id]
+        if value is None:
+            record.custom.pop(script_id, None)
+        elif definition.selects:
+            record.custom[script_id] = Custom(definition.type, (Link(definition.selects[0], str(value)),))
+        else:
+            record.custom[script_id] = Custom(definition.type, (str(value),))
 
     def _named(self, names: dict[str, str]) -> Stored:
         kind = names.get("kind", "")

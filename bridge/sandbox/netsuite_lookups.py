@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from bridge.sandbox.netsuite_auth import SoapFault
-from bridge.sandbox.netsuite_kinds import CUSTOM_FIELDS, ITEMS, KINDS, REFERENCES
+from bridge.sandbox.netsuite_kinds import ITEMS, KINDS, REFERENCES
 from bridge.sandbox.netsuite_render import Detail, Writer
 from bridge.sandbox.netsuite_rules import NotSimulated, Refusal
 from bridge.sandbox.netsuite_search import Criteria, date_window, parse
@@ -172,7 +172,7 @@ class Lookups:
             types = self.store.records["customRecordType"].values()
             rows = [(record.id, str(record.fields["scriptId"]), record.name) for record in types]
         elif wanted in prefixes:
-            fields = enumerate(CUSTOM_FIELDS, 201)
+            fields = enumerate(self.store.custom_fields.values(), 201)
             prefix = prefixes[wanted]
             rows = [(str(key), item.script_id, item.label) for key, item in fields if item.script_id.startswith(prefix)]
         else:

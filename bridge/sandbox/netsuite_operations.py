@@ -177,7 +177,7 @@ class Operations(Lookups):
         return [
             fault
             for fault in call.faults
-            if fault.record in (None, name)
+            if fault.record in (None, name, incoming.kind.name)
             and fault.options.get("nth", index + 1) == index + 1
             and fault.options.get("external_id", incoming.external_id) == incoming.external_id
         ]

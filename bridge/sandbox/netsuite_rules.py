@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from bridge.sandbox.netsuite_kinds import CUSTOM_FIELDS, KINDS, LENGTHS, REFERENCES, CustomField, Kind, Lines
+from bridge.sandbox.netsuite_kinds import KINDS, LENGTHS, REFERENCES, Kind, Lines
 from bridge.sandbox.netsuite_schema import XSD, CustomValue, RefValue, Schema, Sublist
 from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight
 
@@ -81,7 +81,6 @@ class Rules:
 
     def __init__(self, schema: Schema, store: Store) -> None:
         self.schema, self.store = schema, store
-        self.custom_fields: dict[str, CustomField] = {item.script_id: item for item in CUSTOM_FIELDS}
 
     def resolve(self, value: RefValue, targets: Sequence[str], label: str) -> Link:
         """What *value* points at, or INVALID_KEY_OR_REF (section_N3539978). internalId wins (section_N3432681)."""
@@ -193,8 +192,10 @@ class Rules:
         if not any(line.get("currency") == currency for line in lines):
             lines.insert(0, {"currency": currency})
         if draft.kind.name == "customer":
-            # A new customer without a stage is a customer (assumption).
+            # A new customer without a stage is a customer, and one with transactions stays one (assumption).
             fields.setdefault("stage", "_customer")
+            if has_transactions and record.fields.get("stage") == "_customer":
+                fields["stage"] = "_customer"
 
     def check_contact(self, draft: Draft) -> None:
         """A contact's name is unique within its company (section_N3539978: CONTACT_ALREADY_EXISTS)."""
@@ -312,7 +313,7 @@ class Rules:
     def _custom(self, custom: dict[str, Custom], sent: Sequence[CustomValue], owner: str) -> None:
         """Custom fields: identified by script id, and the xsi:type must be the field's (section_N3438152)."""
         for value in sent:
-            definition = self.custom_fields.get(value.script_id or "")
+            definition = self.store.custom_fields.get(value.script_id or "")
             if definition is None or owner not in definition.kinds:
                 raise Refusal(
                     "INVALID_CSTM_FIELD_REF",

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from bridge.sandbox.netsuite_kinds import KINDS
+from bridge.sandbox.netsuite_kinds import CUSTOM_FIELDS, KINDS, CustomField
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,6 +99,7 @@ class Store:
         self.contact_names: dict[tuple[str, str], Stored] = {}
         self.with_transactions: dict[str, int] = {}
         self._next_line_key = 9000
+        self.custom_fields: dict[str, CustomField] = {item.script_id: item for item in CUSTOM_FIELDS}
 
     def now(self) -> datetime:
         """NetSuite's clock: whole seconds (recorded responses)."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridge.sandbox.netsuite import FakeNetSuite
+
+from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
 from bridge.sandbox.wsgi import SandboxServer
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def served() -> Iterator[tuple[FakeNetSuite, Any]]:
     """The fake on a loopback port and a connection of the foreign client to it."""
     from netsuitesdk.internal.client import NetSuiteClient
 
-    fake = FakeNetSuite(schema_dir=FULL, default_page_size=PAGE)
+    fake = FakeNetSuite(schema_dir=FULL, latency=NO_LATENCY, default_page_size=PAGE)
     with SandboxServer(fake) as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(NetSuiteClient, "WSDL_URL_TEMPLATE", server.url + "/wsdl/{wsdl_version}/netsuite.wsdl")
         patch.setattr(NetSuiteClient, "DATACENTER_URL_TEMPLATE", server.url + "/services/{netsuite_port_version}")

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,18 @@ def full_set(version: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the full {version} schemas are not next to the checkout")
     return folder
+
+
+def problems(envelopes: list[bytes], version: str) -> list[str]:
+    """What is wrong with *envelopes* by the full set of *version*, their namespaces rewritten to it."""
+    schema = load_schema(full_set(version))
+    found = []
+    for envelope in envelopes:
+        rewritten = re.sub(rb"(urn:[a-z.]+_)\d{4}_\d(\.)", rb"\g<1>" + version.encode() + rb"\g<2>", envelope)
+        reason = schema.error(etree.fromstring(rewritten))
+        if reason:
+            found.append(reason)
+    return found
 
 
 class SteadyClock:

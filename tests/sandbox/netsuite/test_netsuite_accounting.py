@@ -151,3 +151,27 @@ def test_every_record_has_a_page_at_netsuites_path_and_nothing_in_it_runs(
         assert "<script" not in page.text
         assert "Acme <b>" not in page.text
     assert soap.session.get(f"{soap.base}/app/accounting/transactions/salesord.nl?id=1").status_code == 404
+
+
+def test_a_merged_customer_vanishes_and_its_orders_move(clerk: Clerk, soap: Soap, fake: FakeNetSuite) -> None:
+    soap.upsert(customer("c-2", "Winner"))
+    winner = fake.store.find("Entity", "c-2")
+    assert winner is not None
+
+    clerk.does("merge", externalId="c-1", into=winner.id)
+
+    assert soap.get("customer", external_id="c-1").code == "RCRD_DSNT_EXIST"
+    assert soap.get("salesOrder", external_id="so-1").all("entity")[0].findtext("{*}name") == "Winner"
+    assert [gone.external_id for gone in fake.store.gone] == ["c-1"]
+
+
+def test_an_administrator_may_add_a_custom_field_and_a_person_fill_it(clerk: Clerk, soap: Soap) -> None:
+    clerk.does(
+        "define_custom_field", script_id="custbody_app", value_type="StringCustomFieldRef", kinds=["customerPayment"]
+    )
+    payment = clerk.does("pay", customer="c-1", amount="10")
+
+    clerk.does("edit", kind="customerPayment", id=payment["id"], fields={"custbody_app": "006A"})
+
+    field = payments(soap).all("customField")[0]
+    assert (field.get("scriptId"), field.findtext("{*}value")) == ("custbody_app", "006A")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.sandbox.netsuite import FakeNetSuite, Latency
-from tests.sandbox.netsuite.suitetalk_client import SUBSET, Soap, customer, full_set
+from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite, Latency
+from tests.sandbox.netsuite.suitetalk_client import SUBSET, Soap, customer, full_set, problems, sale_line, sales_order
 
 if TYPE_CHECKING:
     from tests.sandbox.netsuite.suitetalk_client import SteadyClock
@@ -196,7 +196,7 @@ def test_the_wsdl_is_served_with_its_own_address(soap: Soap) -> None:
 
 @pytest.mark.full_schemas
 def test_one_account_may_serve_two_versions(clock: SteadyClock) -> None:
-    fake = FakeNetSuite(schema_dir=[SUBSET, full_set("2023_2")], clock=clock)
+    fake = FakeNetSuite(schema_dir=[SUBSET, full_set("2023_2")], clock=clock, latency=NO_LATENCY)
 
     assert Soap(fake, version="2023_2").upsert(customer("c-1")).ok
 
@@ -206,3 +206,14 @@ def test_one_account_may_serve_two_versions(clock: SteadyClock) -> None:
 
 def test_the_concurrency_limit_can_be_asked_for(soap: Soap) -> None:
     assert soap.call("getAccountGovernanceInfo", "").text("accountConcurrencyLimit") == "5"
+
+
+@pytest.mark.full_schemas
+@pytest.mark.parametrize("version", ["2023_2", "2025_2"])
+def test_kept_requests_can_be_held_against_every_full_set(soap: Soap, fake: FakeNetSuite, version: str) -> None:
+    soap.upsert(customer("c-1"), sales_order("so-1", "c-1", sale_line()))
+    assert problems(fake.requests, version) == []
+
+    soap.upsert(customer("c-2").replace("companyName", "companyNome"))
+
+    assert len(problems(fake.requests, version)) == 1

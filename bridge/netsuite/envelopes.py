@@ -8,6 +8,7 @@ Must not know: how bytes travel, credentials.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from lxml import etree
@@ -29,6 +30,7 @@ from bridge.netsuite.reading import (
 from bridge.netsuite.transport import Answer
 from bridge.ports import Record, Ref, Written
 
+log = logging.getLogger(__name__)
 UNREADABLE = "UNREADABLE_ANSWER"
 
 
@@ -46,6 +48,7 @@ def result(answer: Answer, body: bytes, operation: str, *, write: bool) -> etree
             kind = "text/html" if b"<html" in body[:1000].lower() else answer.content_type
             raise of_http(answer.status, kind, answer.retry_after, _start(body), write=write) from error
         raise in_doubt(str(error), write=write, code=UNREADABLE) from error
+    log.info("%s: HTTP %d, NetSuite's own id %s", operation, answer.status, _support_id(root))
     inside = child(root, "Body")
     first = next((one for one in inside if local(one)), None) if inside is not None else None
     if first is not None and first.tag == f"{{{SOAP}}}Fault":
@@ -54,6 +57,11 @@ def result(answer: Answer, body: bytes, operation: str, *, write: bool) -> etree
         found = local(first) if first is not None else "nothing"
         raise in_doubt(f"HTTP {answer.status} with {found} to {operation}", write=write, code=UNREADABLE)
     return first
+
+
+def _support_id(root: etree._Element) -> str:
+    """Return the id under which NetSuite's support finds the call (documentInfo/nsId)."""
+    return text(child(root, "Header", "documentInfo", "nsId")) or "unknown"
 
 
 def _start(body: bytes) -> str:

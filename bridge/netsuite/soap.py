@@ -30,6 +30,7 @@ from bridge.ports import Check, Deleted, Record, Ref, Slots, Written
 
 HOST = re.compile(r"https://[a-z0-9-]+\.suitetalk\.api\.netsuite\.com")
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]+")  # what REST paths allow too (NetSuite Help section_156334828635)
 PAGE_SIZE = 1000  # the largest a synchronous search may have (NetSuite Help section_N3418637)
 SMALLEST_PAGE = 5
 GET_LIST = 1000  # records in one getList
@@ -132,11 +133,11 @@ class SoapNetSuite:
 
     def _encoded(self, record: Record, interactive: bool) -> tuple[Kind, Any]:
         kind = self._kind(record.ref.kind)
-        if record.ref.external_id is None:
+        if not EXTERNAL_ID.fullmatch(record.ref.external_id or ""):
             raise Misconfigured(
-                "A record without an external id cannot be written so that repeating is harmless.",
+                "A record without a plain external id cannot be written so that repeating is harmless.",
                 code="EXTERNAL_ID_MISSING",
-                detail=record.ref.kind,
+                detail=f"{record.ref.kind} {record.ref.external_id!r}",
             )
         type_id = self._type_id(record.ref.kind, interactive)
         resolved = self._names.resolve(record, interactive=interactive)

@@ -9,6 +9,8 @@ Must not know: SOAP, what the bytes mean.
 from __future__ import annotations
 
 import http.client
+import io
+import socket
 import threading
 import time
 import zlib
@@ -56,9 +58,44 @@ class _Progress(threading.local):
 
     known = False
     written = False
+    deadline: float | None = None  # monotonic; while it is set no read may last beyond it
 
 
 _progress = _Progress()
+
+
+class _Timed(io.RawIOBase):
+    """A socket's bytes up to the deadline: a timeout alone begins anew with every byte of a sender that drips."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._sock = sock
+        self._inner = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if _progress.deadline is not None:
+            left = _progress.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the answer takes too long")
+            self._sock.settimeout(left)
+        count: int | None = self._inner.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is read through ``_Timed``, its head included."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timed(sock))
 
 
 class _Marking:
@@ -72,11 +109,11 @@ class _Marking:
 
 
 class _Plain(_Marking, HTTPConnection):
-    pass
+    response_class = _Response
 
 
 class _Secure(_Marking, HTTPSConnection):
-    pass
+    response_class = _Response
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
@@ -123,6 +160,7 @@ class Transport:
         """Send *body* and return the answer as soon as its head is here. Raises NotSent or Broken."""
         _progress.known = _progress.written = False
         started = time.monotonic()
+        _progress.deadline = started + self.limits.connect_s + timeout_s
         try:
             response = self._session.post(
                 self.url,
@@ -142,6 +180,8 @@ class Transport:
             if not _progress.written and (_progress.known or _refused(error)):
                 raise NotSent(_words(error)) from error
             raise Broken(_words(error)) from error
+        finally:
+            _progress.deadline = None
         return Answer(response, self.limits, timeout_s - (time.monotonic() - started))
 
 
@@ -218,9 +258,13 @@ class Answer:
         if self._left_s <= 0:
             raise Broken("the answer takes too long")
         started = time.monotonic()
-        # read1 returns what one receive brings; read would wait for a full piece from a sender that drips.
-        data: bytes = self._response.raw.read1(_PIECE, decode_content=False)
-        self._left_s -= time.monotonic() - started
+        _progress.deadline = started + self._left_s
+        try:
+            # read1 returns what one receive brings, so that records are handed on while the rest is on its way.
+            data: bytes = self._response.raw.read1(_PIECE, decode_content=False)
+        finally:
+            _progress.deadline = None
+            self._left_s -= time.monotonic() - started
         return data
 
 

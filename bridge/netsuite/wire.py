@@ -8,7 +8,6 @@ Must not know: records and their fields, when to try again.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -25,7 +24,6 @@ from bridge.netsuite.transport import Broken, NotSent, TooLarge, Transport
 from bridge.netsuite.wsdl import Bindings
 from bridge.ports import Record, Slots
 
-log = logging.getLogger(__name__)
 TOO_LARGE = "ANSWER_TOO_LARGE"
 
 

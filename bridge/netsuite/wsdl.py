@@ -117,7 +117,7 @@ class Bindings:
         """Build the envelope of *operation*, without headers."""
         try:
             built: etree._Element = self.client.create_message(self.client.service, operation, **values)
-        except (TypeError, LookupError, zeep.exceptions.Error) as error:
+        except (TypeError, ValueError, LookupError, zeep.exceptions.Error) as error:
             raise Misconfigured(
                 "A request does not fit the SuiteTalk bindings.", code="BINDINGS_MISMATCH", detail=str(error)
             ) from error

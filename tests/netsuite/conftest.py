@@ -109,11 +109,12 @@ def connect(bindings: Bindings, slots: CountingSlots) -> Make:
     def make(adapter: BaseAdapter, *, using: Bindings = bindings, **options: object) -> SoapNetSuite:
         session = requests.Session()
         session.mount("https://", adapter)
-        credentials = TokenCredentials("1234567", "consumer", "consumer secret", "token", "token secret")
-        options = {"limits": Limits(single_s=5, list_s=5), "clock": lambda: NOW, **options}
-        return SoapNetSuite(
-            account="1234567", credentials=credentials, bindings=using, slots=slots, session=session, **options
-        )
+        defaults = {
+            "limits": Limits(single_s=5, list_s=5),
+            "clock": lambda: NOW,
+            "credentials": TokenCredentials("1234567", "consumer", "consumer secret", "token", "token secret"),
+        }
+        return SoapNetSuite(account="1234567", bindings=using, slots=slots, session=session, **(defaults | options))
 
     return make
 
@@ -133,10 +134,11 @@ def full_schema() -> Callable[[str], etree.XMLSchema]:
 
 def _compile(folder: Path) -> etree.XMLSchema:
     wsdl = etree.parse(str(folder / "netsuite.wsdl"))
-    imports = "".join(
-        f'<xs:import namespace="{one.get("namespace")}" schemaLocation="{(folder / one.get("schemaLocation")).as_uri()}"/>'
+    places = {
+        one.get("namespace"): (folder / one.get("schemaLocation")).as_uri()
         for one in wsdl.iter("{http://www.w3.org/2001/XMLSchema}import")
-    )
+    }
+    imports = "".join(f'<xs:import namespace="{name}" schemaLocation="{place}"/>' for name, place in places.items())
     envelope = f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" elementFormDefault="qualified"
       targetNamespace="http://schemas.xmlsoap.org/soap/envelope/">{imports}
       <xs:element name="Envelope"><xs:complexType><xs:sequence>

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from lxml import etree
 
 from bridge.errors import Misconfigured
-from bridge.netsuite import Bindings
+from bridge.netsuite import Bindings, codec
 from bridge.netsuite.kinds import CUSTOM_RECORD, KINDS
+from bridge.ports import Record, Ref
 from tests.netsuite.conftest import SUBSET, VERSIONS, full_set
 
 XSD = "{http://www.w3.org/2001/XMLSchema}"
@@ -80,7 +84,9 @@ def test_every_type_of_ours_is_netsuites_own_with_optional_parts_left_out(versio
     assert set(our_elements.items()) <= set(their_elements.items())
     for name, mine in ours.items():
         full = theirs[name]
-        assert [mine[key] for key in ("kind", "abstract", "base")] == [full[key] for key in ("kind", "abstract", "base")]
+        assert [mine[key] for key in ("kind", "abstract", "base")] == [
+            full[key] for key in ("kind", "abstract", "base")
+        ]
         assert is_subsequence(mine["elements"], full["elements"]), name
         required = [one for one in full["elements"] if one[2][0] != "0"]
         assert is_subsequence(required, mine["elements"]), f"{name} lacks a required element"
@@ -144,6 +150,32 @@ def test_the_full_bindings_load_with_the_same_code(version):
 
     assert loaded.namespace("core") == f"urn:core_{version}.platform.webservices.netsuite.com"
     assert len(loaded.shape(KINDS["customer"]).fields) > 100
+
+
+def test_many_threads_build_their_first_requests_at_once():
+    fresh = Bindings.load(SUBSET, "2025_2")
+    lines = [{"item": Ref("item", id="7"), "amount": Decimal(1), "custcol_a": "b"}]
+    records = [
+        Record(Ref("customer", external_id="sf-cus-1"), {"companyName": "Acme", "custentity_a": Decimal(1)}),
+        Record(Ref("salesOrder", external_id="sf-so-1"), {"entity": Ref("customer", id="1"), "itemList": lines}),
+        Record(Ref("purchaseOrder", external_id="sf-po-1"), {"memo": None, "itemList": lines}),
+        Record(Ref("contact", external_id="sf-con-1"), {"company": Ref("customer", id="1")}),
+    ] * 12
+    together = Barrier(12)
+
+    def build(number):
+        together.wait(5)
+        mine = records[number::12] * 5
+        return [
+            etree.tostring(fresh.message("upsert", record=codec.encode(fresh, KINDS[one.ref.kind], one)), method="c14n")
+            for one in mine
+        ]
+
+    with ThreadPoolExecutor(12) as pool:
+        built = list(pool.map(build, range(12)))
+
+    assert all(len(set(one)) == 1 for one in built)
+    assert len({one[0] for one in built}) == 4
 
 
 def test_bindings_of_another_version_are_refused():

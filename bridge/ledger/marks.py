@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -135,28 +136,23 @@ def move_watermark(writing: Writing, job: str, until: datetime, *, actor: str = 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A callout seen before. *answer* is None while the first one is still being worked on."""
+    """A callout seen before. What became of its records stands in the ledger, and answers a repetition."""
 
     body_hash: str
     correlation: str
-    status: int | None
-    answer: str | None
 
 
 def open_call(writing: Writing, org: str, call_id: str, body_hash: str, correlation: str) -> Call | None:
     """Remember a callout; return the earlier one of the same id, if there was one."""
-    statement = (
-        _insert(writing.connection)(call)
-        .values(org=org, id=call_id, body_hash=body_hash, correlation=correlation, received_at=writing.now)
-        .on_conflict_do_nothing(index_elements=["org", "id"])
-    )
-    if writing.connection.execute(statement.returning(call.c.id)).first() is not None:
+    values = {"org": org, "id": call_id, "body_hash": body_hash, "correlation": correlation}
+    statement = _open(writing.connection.dialect.name)
+    if writing.connection.execute(statement, {**values, "received_at": writing.now}).first() is not None:
         return None
     row = writing.connection.execute(select(call).where(call.c.org == org, call.c.id == call_id)).one()
-    return Call(row.body_hash, row.correlation, row.status, row.answer)
+    return Call(row.body_hash, row.correlation)
 
 
-def answer_call(writing: Writing, org: str, call_id: str, status: int, answer: str) -> None:
-    writing.connection.execute(
-        update(call).where(call.c.org == org, call.c.id == call_id).values(status=status, answer=answer)
-    )
+@cache
+def _open(dialect: str) -> Any:
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(call)
+    return statement.on_conflict_do_nothing(index_elements=["org", "id"]).returning(call.c.id)

@@ -157,8 +157,6 @@ call = Table(
     Column("body_hash", String(64), nullable=False),
     Column("correlation", String(40), nullable=False),
     Column("received_at", Instant, nullable=False),
-    Column("status", Integer),
-    Column("answer", Text),
 )
 
 occurrence = Table(

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from email.utils import formatdate
 from typing import Any, BinaryIO, Self, cast
 from urllib.parse import unquote, urlsplit
 
@@ -78,6 +79,8 @@ class _Started:
     def head(self, *, chunked: bool, close: bool) -> bytes:
         lines = [f"HTTP/1.1 {self.status}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
+        if not self.has("date"):  # every HTTP server tells its time, and clients go by it
+            lines.append(f"Date: {formatdate(usegmt=True)}")
         if chunked:
             lines.append("Transfer-Encoding: chunked")
         lines.append("Connection: close" if close else "Connection: keep-alive")

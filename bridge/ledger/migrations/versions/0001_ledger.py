@@ -58,8 +58,6 @@ def upgrade() -> None:
         sa.Column("body_hash", sa.String(length=64), nullable=False),
         sa.Column("correlation", sa.String(length=40), nullable=False),
         sa.Column("received_at", Instant(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("answer", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("org", "id"),
     )
     op.create_table(

@@ -1,0 +1,161 @@
+"""The composition root: settings → ledger + two systems + carrier → delivery → web and clock.
+
+`build` puts a bridge together without starting anything; `Bridge.start` begins to work, `Bridge.stop` ends gracefully.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from flask import Flask
+from pydantic import SecretStr
+
+import suitetalk_wsdl
+from bridge import operating
+from bridge.carriers.embedded import Embedded
+from bridge.delivery import Delivery
+from bridge.ledger import Ledger, marks
+from bridge.ledger.slots import LeasedSlots
+from bridge.netsuite.passport import TokenCredentials
+from bridge.netsuite.soap import SoapNetSuite
+from bridge.netsuite.wsdl import Bindings
+from bridge.overlay import site_syncs
+from bridge.pulling import pull
+from bridge.salesforce.auth import ClientCredentials, JwtBearer
+from bridge.salesforce.rest import RestSalesforce
+from bridge.settings import Settings
+from bridge.site import Site
+from bridge.sweep import sweep
+from bridge.web.callouts import create_callouts
+from bridge.web.health import add_health
+
+LOG = logging.getLogger("bridge")
+CARRIER_THREADS = 4
+
+
+@dataclass
+class Bridge:
+    """A bridge that is put together: everything a way in needs."""
+
+    settings: Settings
+    site: Site
+    ledger: Ledger
+    engine: Delivery
+    slots: LeasedSlots
+    carrier: Embedded
+    netsuite: SoapNetSuite
+    salesforce: RestSalesforce
+
+    def start(self, *, work: bool = True) -> None:
+        """Bring the schema up to date and begin; with *work* the carrier delivers in the background."""
+        self.ledger.create()
+        self.slots.start()
+        if work:
+            self.ledger.woken = self.carrier.wake
+            self.carrier.start()
+
+    def stop(self) -> None:
+        """Stop claiming, finish what is in flight, give leases back."""
+        self.carrier.stop()
+        self.slots.stop()
+        self.ledger.close()
+
+
+def build(
+    settings: Settings,
+    site: Site,
+    *,
+    netsuite_session: requests.Session | None = None,
+    salesforce_mount: Mapping[str, requests.adapters.BaseAdapter] | None = None,
+) -> Bridge:
+    """Put a bridge together. Raises NotConfigured or Misconfigured; an operator acts."""
+    syncs = site_syncs(site)
+    ledger = Ledger(settings.database_url, audit_key=_secret(settings.audit_key).encode())
+    is_sandbox = settings.environment != "production"
+    engine_owner = f"{settings.host}:{settings.port}"
+    slots = LeasedSlots(ledger, f"{engine_owner}-{id(ledger):x}", settings.netsuite_concurrency)
+    netsuite = SoapNetSuite(
+        account=settings.netsuite_account or "",
+        credentials=TokenCredentials(
+            settings.netsuite_account or "",
+            _secret(settings.netsuite_consumer_key),
+            _secret(settings.netsuite_consumer_secret),
+            _secret(settings.netsuite_token_id),
+            _secret(settings.netsuite_token_secret),
+        ),
+        bindings=Bindings.load(bindings_folder(settings), settings.suitetalk_version),
+        slots=slots,
+        base_url=settings.netsuite_url,
+        session=netsuite_session,
+        application_base_url=settings.netsuite_url if is_sandbox else None,
+        allow_loopback=is_sandbox,
+        pool_size=settings.netsuite_concurrency,
+    )
+    salesforce = RestSalesforce(
+        auth=_salesforce_auth(settings),
+        org_id=settings.salesforce_org_id or "",
+        version=settings.salesforce_version,
+        mount=salesforce_mount,
+        allow_loopback=is_sandbox,
+    )
+    engine = Delivery(ledger=ledger, syncs=syncs, netsuite=netsuite, salesforce=salesforce)
+    return Bridge(
+        settings, site, ledger, engine, slots, Embedded(engine, threads=CARRIER_THREADS), netsuite, salesforce
+    )
+
+
+def bindings_folder(settings: Settings) -> Path:
+    """Return the folder of the SuiteTalk bindings: a site's own, or the subset that is shipped."""
+    return settings.suitetalk_wsdl or Path(suitetalk_wsdl.__file__).parent / settings.suitetalk_version
+
+
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value else ""
+
+
+def _salesforce_auth(settings: Settings) -> Any:
+    domain = settings.salesforce_url or settings.salesforce_domain or ""
+    if settings.salesforce_jwt_key:
+        key, user = _secret(settings.salesforce_jwt_key), settings.salesforce_username or ""
+        return JwtBearer(domain, settings.salesforce_client_id or "", user, key)
+    return ClientCredentials(domain, settings.salesforce_client_id or "", _secret(settings.salesforce_client_secret))
+
+
+# Jobs by name: what runs by the clock, and what `bridge pull` and the console run at once.
+PULLED = {"orders": ("sales_order_mirror", "purchase_order_mirror"), "remittances": ("remittance",)}
+
+
+def run_job(bridge: Bridge, name: str) -> str:
+    """Do one scheduled job and return its report as a sentence. Raises Deferred or Misconfigured."""
+    if name == "sweep":
+        return sweep(bridge.engine).sentence()
+    if name == "probe":
+        operating.probe(bridge.engine)
+        return "asked what is paused"
+    return "; ".join(f"{it}: {pull(bridge.engine, it).sentence()}" for it in PULLED[name])
+
+
+def claim(bridge: Bridge, job: str, scheduled_at: datetime) -> bool:
+    """Say whether this instance acts on one scheduled time of *job*."""
+    with bridge.ledger.write() as writing:
+        return marks.claim(writing, job, scheduled_at.astimezone(UTC), bridge.engine.owner)
+
+
+def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:
+    """Return the app that Apex and the monitoring call."""
+    settings = bridge.settings
+    app = create_callouts(
+        bridge.engine,
+        settings.signing_keys,
+        org=settings.salesforce_org_id,
+        budget_s=settings.request_budget_s,
+        clock=clock,
+    )
+    add_health(app, bridge.engine)
+    return app

@@ -1,0 +1,99 @@
+"""The site's overlay: what ``bridge.toml`` adds to, replaces in or removes from the declared syncs.
+
+`site_syncs` gives the syncs of a site, or raises `NotConfigured` with every problem at once.
+
+Must not know: any system, SQL, HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.mapping import (
+    Push,
+    Rule,
+    Syncs,
+    Test,
+    choice,
+    const,
+    date,
+    flag,
+    instant,
+    money,
+    number,
+    text,
+    with_fields,
+)
+from bridge.ports import Ref
+from bridge.records import PULLS, PUSHES, syncs
+from bridge.settings import NotConfigured
+from bridge.site import FieldOverlay, Site, SyncOverlay
+
+
+def choices(site: Site) -> dict[str, Any]:
+    """Return what mappings may look at, as plain values."""
+    return {
+        "subsidiary": site.site.subsidiary,
+        "currency": site.site.currency,
+        "new_customer_stage": site.site.customer_stage,
+        "approval_stages": site.approval.stages,
+        "purchase_item": site.purchase.item,
+        "commission": site.netsuite.commission,
+        "commission_account": site.netsuite.commission_account,
+        "fees": {name: fee.model_dump() for name, fee in site.fees.items()},
+    }
+
+
+def rule(made: FieldOverlay) -> Rule | None:
+    """Return the rule that a field of the file stands for; None removes the declared one."""
+    match made.rule:
+        case "text":
+            return text(str(made.text), limit=made.limit, required=made.required, cut=made.cut)
+        case "money":
+            return money(str(made.money), required=made.required)
+        case "number":
+            return number(str(made.number), required=made.required)
+        case "flag":
+            return flag(str(made.flag))
+        case "date":
+            return date(str(made.date), required=made.required)
+        case "instant":
+            return instant(str(made.instant))
+        case "choice":
+            table = {key: Ref(made.ref, name=value) if made.ref else value for key, value in (made.table or {}).items()}
+            return choice(str(made.choice), table, required=made.required)
+        case "const":
+            return const(Ref(made.ref, name=str(made.const)) if made.ref else made.const)
+    return None
+
+
+def _applied(push: Push, made: SyncOverlay) -> Push | None:
+    if not made.enabled:
+        return None
+    gates = [Test(gate.field, gate.operator, gate.values or None) for gate in made.gates]
+    return with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates)
+
+
+def site_syncs(site: Site) -> Syncs:
+    """Return this site's syncs. Raises NotConfigured: an operator mends the file."""
+    known = {push.name for push in PUSHES} | {pull.name for pull in PULLS}
+    problems = [
+        f"bridge.toml: sync.{name} is not a sync; there are {', '.join(sorted(known))}."
+        for name in site.sync
+        if name not in known
+    ]
+    problems += [
+        f"bridge.toml: sync.{name} is read from NetSuite; only syncs to NetSuite can be changed."
+        for name in site.sync
+        if name in {pull.name for pull in PULLS}
+    ]
+    if problems:
+        raise NotConfigured(problems)
+
+    def overlay(push: Push) -> Push | None:
+        if push.name == "vendor":
+            push = with_fields(push, {"companyName": text(site.site.vendor_name, limit=83, required=True)})
+        made = site.sync.get(push.name)
+        return push if made is None else _applied(push, made)
+
+    return syncs(choices(site), overlay)

@@ -1,0 +1,128 @@
+"""The whole house in one process: fake Salesforce, fake NetSuite and a real bridge between them. No credentials.
+
+What `bridge sandbox` and `bridge demo` run, and what end-to-end tests stand on. All traffic is on this machine.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from pydantic import SecretStr
+from waitress.server import create_server
+
+import salesforce_metadata
+import suitetalk_wsdl
+from bridge.app import Bridge, build, web
+from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite, Latency
+from bridge.sandbox.salesforce import FakeSalesforce
+from bridge.sandbox.wsgi import SandboxServer
+from bridge.settings import Settings, SigningKey
+from bridge.site import read
+from bridge.web.console import create_console
+
+ORG_ID = "00D5e0000000001EAA"
+ACCOUNT = "1234567"
+THREADS = 32  # callers wait on NetSuite; eight threads would serve ten saves a second
+SIMULATED = Latency()
+
+
+class Served:
+    """A Flask app behind waitress, on a thread of its own."""
+
+    def __init__(self, app: Flask, host: str, port: int, *, threads: int = THREADS) -> None:
+        self._server: Any = create_server(app, host=host, port=port, threads=threads, ident=None)
+        self.port: int = self._server.effective_port
+        self.url = f"http://{host}:{self.port}"
+        self._thread = threading.Thread(target=self._server.run, name=f"web-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.close()
+        self._thread.join(5)
+
+
+@dataclass
+class Playground:
+    """Two fakes and the bridge, running."""
+
+    salesforce: FakeSalesforce
+    netsuite: FakeNetSuite
+    bridge: Bridge
+    callouts: Served
+    console: Served
+    servers: tuple[SandboxServer, SandboxServer]
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Return what a person can open."""
+        salesforce, netsuite = self.servers
+        return {"Salesforce": salesforce.url, "NetSuite": netsuite.url, "Bridge": self.console.url}
+
+    def stop(self) -> None:
+        self.salesforce.close()
+        self.callouts.stop()
+        self.console.stop()
+        self.bridge.stop()
+        for server in self.servers:
+            server.stop()
+
+
+def start(
+    database: Path,
+    *,
+    latency: Latency = NO_LATENCY,
+    config: Path | None = None,
+    port: int = 0,
+    console_port: int = 0,
+    salesforce_port: int = 0,
+    netsuite_port: int = 0,
+    concurrency: int = 5,
+    schema_dir: Path | None = None,
+    record_requests: bool = False,
+) -> Playground:
+    """Start everything on this machine; port 0 takes any that is free."""
+    schema = schema_dir or Path(suitetalk_wsdl.__file__).parent / "2025_2"
+    netsuite = FakeNetSuite(
+        schema_dir=schema, account=ACCOUNT, latency=latency, concurrency=concurrency, record_requests=record_requests
+    )
+    metadata = Path(salesforce_metadata.__file__).parent / "force-app" / "main" / "default"
+    secret = secrets.token_hex(32)
+    salesforce = FakeSalesforce(metadata_dir=metadata, org_id=ORG_ID, signing_key=("sandbox", secret))
+    servers = (
+        SandboxServer(salesforce, port=salesforce_port).start(),
+        SandboxServer(netsuite, port=netsuite_port).start(),
+    )
+    settings = Settings(
+        environment="sandbox",
+        database_url=f"sqlite:///{database}",
+        signing_keys={"sandbox": SigningKey(secret=SecretStr(secret))},
+        netsuite_account=ACCOUNT,
+        netsuite_consumer_key=SecretStr("sandbox-consumer-key"),
+        netsuite_consumer_secret=SecretStr("sandbox-consumer-secret"),
+        netsuite_token_id=SecretStr("sandbox-token-id"),
+        netsuite_token_secret=SecretStr("sandbox-token-secret"),
+        netsuite_url=servers[1].url,
+        netsuite_concurrency=concurrency,
+        salesforce_url=servers[0].url,
+        salesforce_org_id=ORG_ID,
+        salesforce_client_id="sandbox-consumer-key",
+        salesforce_client_secret=SecretStr("sandbox-consumer-secret"),
+    )
+    site, problems = read(config or Path(__file__).parent / "demo.toml")
+    if problems:
+        raise ValueError("; ".join(problems))
+    bridge = build(settings, site)
+    bridge.start()
+    callouts = Served(web(bridge), "127.0.0.1", port)
+    console = Served(create_console(bridge.engine, environment="sandbox"), "127.0.0.1", console_port, threads=4)
+    callouts.start()
+    console.start()
+    salesforce.callouts.url = callouts.url
+    return Playground(salesforce, netsuite, bridge, callouts, console, servers)

@@ -1,0 +1,137 @@
+"""The way in from Apex: ``POST /v1/push/<object>``: verify, receive, deliver, answer.
+
+What arrives is refused before anything is stored, or stored before anything is answered. A few records are delivered
+while Apex waits, within the request's budget; many are accepted and delivered in the background.
+
+Must not know: SOAP, SQL.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import Flask, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Response
+
+from bridge.delivery import Delivery
+from bridge.failpoints import reached
+from bridge.ledger import Writing, marks, messages
+from bridge.ports import Received
+from bridge.receiving import accept, lane_of
+from bridge.records.status import shown_state
+from bridge.standing import Standing, is_open
+from bridge.settings import SigningKey
+from bridge.web import signature, wire
+
+LOG = logging.getLogger("bridge.callouts")
+INTERACTIVE = 10  # records in a call that a person may be waiting for; more is a mass update
+RETRY_AFTER_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the first transaction found out about a call."""
+
+    correlation: str
+    repeated: bool
+
+
+def create_callouts(
+    engine: Delivery,
+    keys: Mapping[str, SigningKey],
+    *,
+    org: str | None,
+    budget_s: float,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Flask:
+    """Return the app that Apex calls. *org* is the pinned organisation, *budget_s* how long an answer may take."""
+    app = Flask(__name__, static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=wire.MAX_BYTES)
+
+    @app.post("/v1/push/<kind>")
+    def push(kind: str) -> Response:
+        until = time.monotonic() + budget_s
+        try:
+            body = request.get_data(cache=False)
+            now = clock()
+            signature.verify(request.headers.get(signature.HEADER), body, keys, now)
+            callout = wire.parse(kind, body)
+            signature.check_claims(sent_at=callout.sent_at, org=callout.org, expected_org=org, now=now)
+            return _answer(engine, callout, until)
+        except RequestEntityTooLarge:
+            return _refusal(wire.Refused(413, "TOO_LARGE", "The call is larger than 2 MB; send fewer records in one."))
+        except signature.Unsigned as unsigned:
+            LOG.warning("refused a callout: %s", unsigned.reason)
+            return _refusal(wire.Refused(401, "NOT_SIGNED", "The call is not signed with a key that is valid now."))
+        except wire.Refused as refused:
+            LOG.warning("refused a callout: %s %s", refused.code, refused.sentence)
+            return _refusal(refused)
+        except DBAPIError:
+            LOG.exception("The database did not answer; nothing was accepted.")
+            full = wire.Refused(503, "LEDGER_UNAVAILABLE", "The bridge cannot store anything just now.")
+            return _refusal(full, RETRY_AFTER_S)
+
+    return app
+
+
+def _answer(engine: Delivery, callout: wire.Callout, until: float) -> Response:
+    """Store the call and deliver it as far as the time allows; see the module's docstring."""
+    few = len(callout.received) <= INTERACTIVE
+    ids = list(dict.fromkeys(it.id for it in callout.received))
+    seen: list[Seen] = []
+
+    def store(writing: Writing) -> Sequence[str]:
+        correlation = uuid.uuid4().hex
+        earlier = marks.open_call(writing, callout.org, callout.id, callout.body_hash, correlation)
+        if earlier is not None:
+            if earlier.body_hash != callout.body_hash:
+                raise wire.Refused(409, "CALL_ID_REUSED", "Another call with this id and another content was accepted.")
+            seen.append(Seen(earlier.correlation, repeated=True))
+            return []
+        seen.append(Seen(correlation, repeated=False))
+        accept(
+            writing,
+            engine.syncs,
+            callout.received,
+            origin="callout",
+            correlation=correlation,
+            priority=messages.INTERACTIVE if few else messages.BULK,
+            write_back=not few,
+        )
+        return sorted({lane_of(it) for it in callout.received}) if few else []
+
+    engine.deliver(accept=store, interactive=True, until=until)
+    reached("after_accept")
+    found = engine.settle(ids, until) if few else engine.standing(ids)
+    late = [it.id for it in found.values() if is_open(part.state for part in it.parts)]
+    if late and few:
+        engine.promise_write_back(late)
+    results = tuple(_result(it, found.get(it.id)) for it in callout.received)
+    reached("before_answer")
+    answer = wire.Answer(seen[0].correlation, results)
+    return Response(wire.encode(answer), status=202 if late else 200, mimetype="application/json")
+
+
+def _result(it: Received, standing: Standing | None) -> wire.Result:
+    """Return what Apex is told about one record: the state of the version it sent."""
+    if standing is None:
+        return wire.Result(it.id, "held", (), None)
+    older = (it.version, it.modified_at) < standing.version
+    made = tuple(wire.NetSuiteRecord(one.record, one.id, one.number, one.url) for one in standing.made)
+    error = standing.error
+    told = wire.ErrorShown(error.code, error.message, error.who, error.field) if error else None
+    state = "superseded" if older else shown_state(standing.state)
+    return wire.Result(it.id, state, made, told)
+
+
+def _refusal(refused: wire.Refused, retry_after_s: int | None = None) -> Response:
+    headers = {"Retry-After": str(retry_after_s)} if retry_after_s else None
+    body = wire.encode_refusal(uuid.uuid4().hex, refused)
+    return Response(body, status=refused.status, headers=headers, mimetype="application/json")

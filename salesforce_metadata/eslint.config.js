@@ -14,6 +14,8 @@ module.exports = defineConfig([
   { files: ["**/lwc/**/*.js"], extends: [recommended] },
   {
     files: ["**/lwc/**/__tests__/**/*.js"],
-    languageOptions: { globals: { ...jestGlobals, process: "readonly" } }
+    languageOptions: {
+      globals: { ...jestGlobals, process: "readonly", require: "readonly" }
+    }
   }
 ]);

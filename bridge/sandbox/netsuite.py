@@ -42,7 +42,7 @@ XML = "text/xml; charset=utf-8"
 
 @dataclass(frozen=True)
 class Latency:
-    """How long NetSuite takes, in seconds (DESIGN §8)."""
+    """How long NetSuite takes, in seconds: figures to measure with (assumption)."""
 
     single_write_s: float = 0.8
     list_base_s: float = 0.55

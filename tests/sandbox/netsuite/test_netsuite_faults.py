@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from bridge.sandbox.faults import ACTIONS, FaultBook
+from bridge.sandbox.netsuite import Latency
 from bridge.sandbox.wsgi import SandboxServer
 from tests.sandbox.netsuite.suitetalk_client import Soap, customer, vendor
 
@@ -222,6 +223,31 @@ def test_markers_in_a_name_ask_for_a_failure(soap: Soap, fake: FakeNetSuite) -> 
     assert refused.texts("code") == ["CLOSED_TRAN_PRD"]
     assert "gamma" in fake.store.entity_names
     assert blocked.code == "WS_REQUEST_BLOCKED"
+
+
+def test_a_marker_may_ask_for_a_wait(soap: Soap) -> None:
+    started = time.monotonic()
+
+    assert soap.upsert(customer("c-1", "Acme !SLOW 0.2")).ok
+
+    assert time.monotonic() - started >= 0.2
+
+
+def test_a_pattern_hits_a_family_of_operations(soap: Soap, fake: FakeNetSuite) -> None:
+    fake.faults.add("throttle", operation="upsert*", count=2)
+
+    codes = [soap.upsert(customer("c-1")).code, soap.upsert(customer("c-1"), customer("c-2")).code]
+
+    assert codes == ["WS_REQUEST_BLOCKED", "WS_REQUEST_BLOCKED"]
+    assert soap.call("getServerTime", "").ok
+
+
+def test_latency_is_that_of_a_single_write_a_list_or_a_read() -> None:
+    latency = Latency()
+
+    waits = [latency.of(name, count) for name, count in (("upsert", 1), ("upsertList", 4), ("getList", 4))]
+
+    assert waits == [0.8, 1.55, 0.4]
 
 
 def test_an_unknown_action_is_refused() -> None:

@@ -342,3 +342,26 @@ def test_a_hundred_upserts_at_once_make_one_record(soap: Soap, fake: FakeNetSuit
 
     assert len({answer.internal_id for answer in answers}) == 1
     assert len(fake.store.records["customer"]) == 1
+
+
+@pytest.mark.full_schemas
+def test_add_never_updates_and_update_never_creates(full_soap: Soap) -> None:
+    assert full_soap.call("add", customer("c-1")).ok
+    assert full_soap.call("add", customer("c-1", "Other")).code == "DUP_RCRD"
+    assert full_soap.call("update", customer("c-2")).code == "RCRD_DSNT_EXIST"
+
+    updated = full_soap.call("updateList", customer("c-1", "Renamed"))
+
+    assert updated.ok
+    assert full_soap.get("customer", external_id="c-1").text("companyName") == "Renamed"
+
+
+@pytest.mark.full_schemas
+def test_a_human_made_record_is_adopted_by_giving_it_an_external_id(full_soap: Soap) -> None:
+    made = full_soap.call("add", customer("x", "Acme").replace(' externalId="x"', "")).internal_id
+    assert full_soap.upsert(customer("c-1", "Acme")).code == "UNIQUE_CUST_ID_REQD"
+
+    adopting = customer("c-1", "Acme").replace("externalId=", f'internalId="{made}" externalId=')
+    assert full_soap.call("update", adopting).ok
+
+    assert full_soap.upsert(customer("c-1", "Acme")).internal_id == made

@@ -22,7 +22,7 @@ from bridge.netsuite.wsdl import Bindings
 from bridge.ports import Record, Ref
 
 KEPT = timedelta(hours=1)  # NetSuite itself shows changed settings to a session only after as long
-ASKED_AGAIN = timedelta(minutes=1)  # a currency that is not in the kept list may be new, but is not asked for each time
+MISSED = timedelta(seconds=10)  # a name that was not there may be added any moment; a batch asks for it only once
 PAGES = 20  # of a select list; a name that matches more than that is no choice
 
 
@@ -40,7 +40,7 @@ class Names:
         self._call = call
         self._clock = clock
         self._reader = Reader(bindings)
-        self._ids: dict[tuple[str, str, str, str], tuple[datetime, str]] = {}
+        self._ids: dict[tuple[str, str, str, str], tuple[datetime, str | None]] = {}
         self._types: dict[str, tuple[datetime, str]] = {}
         self._currencies: tuple[datetime, dict[str, str]] | None = None
 
@@ -132,7 +132,7 @@ class Names:
         word = name.strip().upper()
         kept = self._currencies
         now = self._clock()
-        if kept is not None and kept[0] + KEPT > now and (word in kept[1] or kept[0] + ASKED_AGAIN > now):
+        if kept is not None and kept[0] + KEPT > now and (word in kept[1] or kept[0] + MISSED > now):
             return kept[1].get(word)
         return self.currencies(interactive=interactive).get(word)
 
@@ -154,10 +154,8 @@ class Names:
                 who="accounting",
                 field=place,
             )
-        if not ids:
-            return None
-        found = ids.pop()
-        self._ids[key] = (self._clock() + KEPT, found)
+        found = ids.pop() if ids else None
+        self._ids[key] = (self._clock() + (KEPT if found else MISSED), found)
         return found
 
     def _select(self, kind: str, sublist: str, field: str, name: str, interactive: bool) -> list[tuple[str, str]]:

@@ -110,23 +110,25 @@ def _text(element: etree._Element) -> str:
     return element.text or ""
 
 
-def _decimal(element: etree._Element) -> Decimal:
-    value = Decimal((element.text or "").strip())
+def _decimal(element: etree._Element) -> Decimal | None:
+    if element.text is None:
+        return None  # an empty element is no value; only something that is there can be wrong
+    value = Decimal(element.text.strip())
     if not value.is_finite():
         raise InvalidOperation("not a finite number")
     return value
 
 
-def _whole(element: etree._Element) -> int:
-    return int((element.text or "").strip())
+def _whole(element: etree._Element) -> int | None:
+    return None if element.text is None else int(element.text.strip())
 
 
-def _flag(element: etree._Element) -> bool:
-    return _FLAGS[(element.text or "").strip()]
+def _flag(element: etree._Element) -> bool | None:
+    return None if element.text is None else _FLAGS[element.text.strip()]
 
 
-def _time(element: etree._Element) -> datetime:
-    return instant((element.text or "").strip())
+def _time(element: etree._Element) -> datetime | None:
+    return None if element.text is None else instant(element.text.strip())
 
 
 _PLAIN: dict[Holds, Callable[[etree._Element], Any]] = {

@@ -6,12 +6,13 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from lxml import etree
 
 from bridge.errors import Rejected
 from bridge.netsuite import TokenCredentials
 from bridge.netsuite.codec import PACIFIC
 from bridge.ports import Record, Ref, Written
-from bridge.sandbox.netsuite import FakeNetSuite
+from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
 from bridge.sandbox.wsgi import WsgiAdapter
 from tests.netsuite.conftest import SUBSET, customer
 
@@ -22,7 +23,7 @@ USD = Ref("currency", name="USD")
 
 @pytest.fixture
 def fake():
-    return FakeNetSuite(schema_dir=SUBSET, account="1234567")
+    return FakeNetSuite(schema_dir=SUBSET, account="1234567", latency=NO_LATENCY)
 
 
 @pytest.fixture
@@ -90,6 +91,33 @@ def test_the_same_records_again_are_the_same_records(netsuite, fake):
     assert first == again
     assert fake.calls_by_operation["upsertList"] == 2
     assert fake.calls_by_operation["getSelectValue"] == asked
+
+
+@pytest.mark.full_schemas
+def test_every_kind_of_request_is_valid_against_the_full_schemas(netsuite, fake, full_schema):
+    schema = full_schema("2025_2")
+    now = fake.clock()
+    fake.record_requests = True
+
+    written = netsuite.upsert(an_application())
+    netsuite.upsert([customer("sf-cus-2", phone=None)])
+    netsuite.get([one.ref for one in written])
+    netsuite.get([CUSTOMER])
+    netsuite._page_size = 5
+    for kind in ("customer", "salesOrder", "customrecord_broker_commission"):
+        list(netsuite.changed(kind, now - timedelta(minutes=1), now + timedelta(minutes=1)))
+        list(netsuite.deleted(kind, now - timedelta(minutes=1), now))
+    list(netsuite.check())
+
+    asked = set()
+    for request in fake.requests:
+        message = etree.fromstring(request)
+        schema.assertValid(message)
+        asked.add(etree.QName(message[1][0]).localname)
+    assert asked == {
+        "upsert", "upsertList", "get", "getList", "search", "getDeleted", "getServerTime", "getSelectValue", "getAll",
+        "getCustomizationId",
+    }  # fmt: skip
 
 
 def test_a_name_netsuite_does_not_have_is_told_in_words(netsuite):

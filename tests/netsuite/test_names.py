@@ -115,16 +115,19 @@ def test_a_name_without_one_answer_is_accountings_to_correct(connect, rows, code
     assert len(replies.requests) == 1
 
 
-def test_an_unknown_name_is_asked_for_again_next_time(connect):
+def test_an_unknown_name_is_asked_for_once_in_a_batch_and_again_later(connect):
+    time = [NOW]
     replies = Replies(choices(), choices(("2", "Net 30")), OK)
-    netsuite = connect(replies)
+    netsuite = connect(replies, clock=lambda: time[0])
     record = customer("sf-cus-1", terms=Ref("term", name="Net 30"))
 
-    [first] = netsuite.upsert([record])
+    first = netsuite.upsert([record] * 50)
+    time[0] += timedelta(seconds=11)
     [second] = netsuite.upsert([record])
 
-    assert isinstance(first, Rejected)
+    assert {type(one) for one in first} == {Rejected}
     assert isinstance(second, Written)
+    assert len(replies.requests) == 3
 
 
 @pytest.mark.parametrize("name", ["USD", "usd", "US Dollar"])

@@ -144,10 +144,16 @@ def test_a_record_of_an_unknown_type_is_read_as_text(bindings):
     assert record.fields == {"a": "1"}
 
 
-@pytest.mark.parametrize("value", ["1.2.3", "NaN", "INF", "", "1e400x"])
+@pytest.mark.parametrize("value", ["1.2.3", "NaN", "INF", " ", "1e400x"])
 def test_a_number_that_is_none_is_not_guessed(bindings, value):
     with pytest.raises(Unreadable):
         read(bindings, page(order(1, f"<t:balance>{value}</t:balance>")))
+
+
+def test_an_empty_element_is_no_value(bindings):
+    [record] = read(bindings, page(order(1, "<t:balance/><t:shipDate/><t:toBePrinted/>")))
+
+    assert [record.fields[name] for name in ("balance", "shipDate", "toBePrinted")] == [None, None, None]
 
 
 def test_a_page_of_thousands_of_orders_takes_the_memory_of_one(bindings):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -60,7 +61,7 @@ class FakeSalesforce:
         org_id: 18 characters, as the bridge pins it.
         callout_url: where the bridge listens; None sends nothing.
         signing_key: key id and secret of the callouts' signature.
-        watched: fields that the bridge reads, by object; all business fields when None.
+        watched: fields that the bridge reads, by object; None takes the package's own list, as the Apex does.
         callout_session: a session whose adapters carry callouts without a socket.
         inline_callouts: send within the saving thread instead of in the background.
         instance_url: what a login answers; worked out from the request when None.
@@ -79,7 +80,7 @@ class FakeSalesforce:
         callout_session: requests.Session | None = None,
         inline_callouts: bool = False,
         callout_workers: int = 8,
-        callout_timeout_s: float = 30.0,
+        callout_timeout_s: float = 20.0,
         consumer_key: str = "sandbox-consumer-key",
         consumer_secret: str = "sandbox-consumer-secret",
         instance_url: str | None = None,
@@ -173,6 +174,11 @@ class FakeSalesforce:
         """The merchant accepts the funding."""
         self.update(application_id, Funding_Accepted__c=True)
 
+    def send_again(self, record_id: str) -> None:
+        """The package's "Send again" action: a raised version alone sends a record."""
+        version = (self.row(record_id) or {}).get("Bridge_Version__c") or 0
+        self.update(record_id, Bridge_Version__c=version + 1)
+
     def row(self, record_id: str) -> Row | None:
         """The live record with this id, or None. Empty fields are absent."""
         return self.org.row(as_id(record_id) or record_id)
@@ -199,7 +205,10 @@ class FakeSalesforce:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
-        return self._answer(environ)(environ, start_response)
+        answer = self._answer(environ)
+        # Clients read the org's clock from this header; it must be the clock that stamps the rows.
+        dated = ("Date", format_datetime(self.clock().astimezone(UTC), usegmt=True))
+        return replace(answer, headers=(*answer.headers, dated))(environ, start_response)
 
     def _answer(self, environ: Environ) -> Answer:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")

@@ -24,9 +24,7 @@ from bridge.sandbox.salesforce_values import Refused, as_id, base62, id18, store
 class Triggers(Protocol):
     """The package's Apex, as the save procedure sees it."""
 
-    def before(
-        self, transaction: Transaction, kind: str, old: Row | None, new: Row, *, line_changed: bool = False
-    ) -> bool:
+    def before(self, transaction: Transaction, kind: str, old: Row | None, new: Row, *, again: bool = False) -> bool:
         """Let the before-save part change *new*. True when it raised the version."""
         ...
 
@@ -176,7 +174,7 @@ class Org:
                     back = {k: v for k, v in row.items() if k not in ("_root", "MasterRecordId")}
                     back |= {"IsDeleted": False, "SystemModstamp": transaction.stamp}
                     if key == record_id and self.triggers:
-                        self.triggers.before(transaction, table.kind.name, None, back)
+                        self.triggers.before(transaction, table.kind.name, row, back, again=True)
                     self.write(transaction, table, key, back)
                     self._roll_up(transaction, table.kind, None, back)
 
@@ -303,7 +301,7 @@ class Org:
                 continue
             # A roll-up saves the parent through its triggers (order of execution), yet a change of the computed value
             # alone does not move SystemModstamp; the trigger's own write of Bridge_Version__c does.
-            raised = self.triggers and self.triggers.before(transaction, parent, before, after, line_changed=touched)
+            raised = self.triggers and self.triggers.before(transaction, parent, before, after, again=touched)
             if raised:
                 after |= {"SystemModstamp": transaction.stamp, "LastModifiedDate": transaction.stamp}
                 after["LastModifiedById"] = transaction.user.id

@@ -117,6 +117,8 @@ class Pages:
             if fee not in fake.people.entries:
                 raise Refused("INVALID_FIELD", "Choose a fee.")
             fake.add_fee(record_id, fee, form.get("price") or None)
+        elif action == "again" and kind.name in EDITED[:3]:
+            fake.send_again(record_id)
         elif action == "delete" and kind.name in EDITED:
             fake.delete(record_id)
             return _see(f"/objects/{kind.name}")
@@ -189,9 +191,9 @@ class Pages:
         return _page(f"{kind.label}: {name}", body)
 
     def _buttons(self, kind: SObjectType, row: Row) -> str:
+        made = _button(f"/{row['Id']}/again", "Send to NetSuite again") if kind.name in EDITED[:3] else ""
         if kind.name != "Opportunity":
-            return ""
-        made = ""
+            return f"<p>{made}</p>"
         if row.get("StageName") not in ("Approved", "Funded"):
             made += _button(f"/{row['Id']}/approve", "Approve")
         if not row.get("Funding_Accepted__c"):

@@ -128,6 +128,7 @@ class Schema:
 
     def __init__(self, *, multi_currency: bool = False) -> None:
         self.multi_currency = multi_currency
+        self.root: Path | None = None
         self._types: dict[str, SObjectType] = {}
         for name, (prefix, label, plural, rows) in standard.OBJECTS.items():
             made = SObjectType(name, label, plural, prefix)
@@ -146,6 +147,7 @@ class Schema:
         root = next((place for place in places if (place / "objects").is_dir()), None)
         if root is None:
             raise FileNotFoundError(f"no objects folder in {metadata_dir}")
+        schema.root = root
         folders = [f for f in sorted((root / "objects").iterdir()) if f.is_dir()]
         # Custom metadata types and platform events are not records of the data API that the bridge reads.
         folders = [f for f in folders if not f.name.endswith(("__mdt", "__e"))]

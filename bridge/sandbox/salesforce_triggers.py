@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
+
+from lxml import etree
 
 from bridge.sandbox.salesforce_schema import Schema
 from bridge.sandbox.salesforce_tables import Row, Transaction, User
@@ -37,27 +40,42 @@ class Job:
     deleted: dict[str, list[Row]] = field(default_factory=dict)
 
 
-def watched_fields(schema: Schema, chosen: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
-    """The fields that the bridge reads, by object, in canonical spelling. Raises ``Refused`` for an unknown one.
+def package_fields(root: Path) -> dict[str, list[str]]:
+    """The active ``Bridge_Field__mdt`` records of the package in *root*, by object: the list that the Apex reads.
 
-    Without a choice: every field that is not NetSuite's answer, the version or the platform's own.
+    A field marked dynamic may be absent (``CurrencyIsoCode`` in a single-currency org) and is named ``?Field``.
     """
+    found: dict[str, list[str]] = {}
+    for path in sorted(root.glob("customMetadata/Bridge_Field.*.md-meta.xml")):
+        node = etree.parse(path, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+        values = {
+            one.findtext("{*}field"): (one.findtext("{*}value") or "").strip() for one in node.iterfind("{*}values")
+        }
+        if values.get("Active__c") == "true":
+            name = ("?" if values.get("Dynamic__c") == "true" else "") + values["Field__c"]
+            found.setdefault(values["Object__c"], []).append(name)
+    return found
+
+
+def watched_fields(schema: Schema, chosen: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
+    """The fields that the bridge reads, by object, in canonical spelling and sorted by name, as Apex sends them.
+
+    Without a choice: the package's own list; every business field of an object that the list does not name.
+    Raises ``Refused`` for a field that does not exist.
+    """
+    if chosen is None:
+        chosen = package_fields(schema.root) if schema.root else {}
     watched: dict[str, tuple[str, ...]] = {}
-    for name in OBJECTS:
+    for name in (*OBJECTS, "OpportunityLineItem"):
         kind = schema.type(name)
-        if chosen is not None and name in chosen:
-            watched[name] = tuple(kind.field(one).name for one in chosen[name])
+        if name in chosen:
+            names = [one.removeprefix("?") for one in chosen[name] if one[0] != "?" or one[1:].lower() in kind.fields]
+        elif name == "OpportunityLineItem":
+            names = [one for one in LINE_FIELDS if one.lower() in kind.fields]
         else:
-            watched[name] = tuple(
-                one.name
-                for one in kind.fields.values()
-                if not one.name.startswith("NetSuite_") and one.name not in NEVER_WATCHED
-            )
-    lines = schema.type("OpportunityLineItem")
-    known = [one for one in LINE_FIELDS if one.lower() in lines.fields]
-    watched["OpportunityLineItem"] = tuple(
-        lines.field(one).name for one in (chosen or {}).get("OpportunityLineItem", known)
-    )
+            fields = [one.name for one in kind.fields.values()]
+            names = [one for one in fields if not one.startswith("NetSuite_") and one not in NEVER_WATCHED]
+        watched[name] = tuple(sorted(kind.field(one).name for one in names))
     return watched
 
 
@@ -68,28 +86,43 @@ class PackageTriggers:
         self.watched, self.enqueue = watched, enqueue
         self.active = True
         self.double_fire_on_partial_save = False
-        self._has_version = {name for name in OBJECTS if VERSION.lower() in schema.type(name).fields}
+        self._fields = {name: schema.type(name).fields for name in OBJECTS}
 
-    def before(
-        self, transaction: Transaction, kind: str, old: Row | None, new: Row, *, line_changed: bool = False
-    ) -> bool:
-        """Raise the version when a field changed that the bridge reads, and note the record for the callout."""
+    def before(self, transaction: Transaction, kind: str, old: Row | None, new: Row, *, again: bool = False) -> bool:
+        """Raise the version when a field changed that the bridge reads, and note the record for the callout.
+
+        *again*: send it whatever changed (a fee line did, or the record was undeleted). A version that a person
+        raised means the same ("Send again").
+        """
         if not self.active or transaction.user.bypass or kind not in self.watched:
             return False
-        changed = line_changed or old is None or any(old.get(one) != new.get(one) for one in self.watched[kind])
-        if not changed:
-            return False
         if kind == "OpportunityLineItem":
-            transaction.touched.add(new["OpportunityId"])
+            if old is None or any(old.get(one) != new.get(one) for one in self.watched[kind]):
+                transaction.touched.add(new["OpportunityId"])
+            return False
+        if old is None:
+            self._clear(kind, new)
+        elif not again and all(old.get(one) == new.get(one) for one in (*self.watched[kind], VERSION)):
             return False
         record_id = new["Id"]
-        first = record_id not in transaction.raised
-        if first and kind in self._has_version:
-            new[VERSION] = ((old or new).get(VERSION) or Decimal(0)) + 1
-        if first:
-            transaction.raised.add(record_id)
-            transaction.pushes.append((kind, record_id))
-        return first
+        if record_id in transaction.raised:
+            return False
+        fields = self._fields[kind]
+        if VERSION.lower() in fields:
+            new[VERSION] = ((old or {}).get(VERSION) or Decimal(0)) + 1
+        for name, value in (("Status", "waiting"), ("Error", None), ("Error_Code", None), ("Error_Owner", None)):
+            if f"netsuite_{name}__c".lower() in fields:
+                new[f"NetSuite_{name}__c"] = value
+        transaction.raised.add(record_id)
+        transaction.pushes.append((kind, record_id))
+        return True
+
+    def _clear(self, kind: str, new: Row) -> None:
+        """A new record has nothing of NetSuite yet, not even when it is a copy of one that has."""
+        for name in [one for one in new if one.startswith("NetSuite_")]:
+            new[name] = None
+        if kind == "Opportunity":
+            new["Remitted_Amount__c"] = new["Remaining_Balance__c"] = None
 
     def deleted(self, transaction: Transaction, kind: str, row: Row) -> None:
         """Tell the bridge which record went away, and into which it was merged."""

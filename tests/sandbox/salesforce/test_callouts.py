@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from decimal import Decimal
+from pathlib import Path
 
-from bridge.sandbox.salesforce_callouts import UNREACHABLE
+import pytest
+
+from bridge.sandbox.salesforce import FakeSalesforce
+from bridge.sandbox.salesforce_callouts import SWEEP
+from bridge.sandbox.salesforce_values import stored
 
 
 def application(fake, **values):
@@ -24,7 +30,7 @@ def test_a_save_posts_the_record_signed(fake, listener):
     mac = hmac.new(b"sandbox-signing-key", raw, hashlib.sha256).hexdigest()
     assert path == "/v1/push/Account"
     assert headers["HTTP_X_BRIDGE_SIGNATURE"] == f"k=sandbox,v1={mac}"
-    assert (body["org"], body["sentAt"]) == (fake.org_id, "2026-11-20T10:00:00.000Z")
+    assert (body["org"], body["sentAt"]) == (fake.org_id, "2026-11-20T10:00:00Z")
     assert body["user"] == fake.sales_user.id
     [record] = body["records"]
     assert (record["Id"], record["Name"], record["Phone"]) == (record_id, "Harbor Lane Bakery", None)
@@ -63,11 +69,11 @@ def test_a_fee_line_raises_the_version_of_its_application_and_travels_with_it(fa
     assert record["Lines"] == [
         {
             "Id": line,
+            "Description": "once",
             "Fee_Type__c": "Origination Fee",
             "Quantity": 2.0,
-            "UnitPrice": 250.0,
             "TotalPrice": 500.0,
-            "Description": "once",
+            "UnitPrice": 250.0,
         }
     ]
 
@@ -150,7 +156,7 @@ def test_an_unreachable_bridge_never_fails_the_save(fake, listener):
 
     record_id = fake.insert("Account", Name="Harbor")
 
-    assert fake.row(record_id)["NetSuite_Error__c"] == UNREACHABLE
+    assert fake.row(record_id)["NetSuite_Error__c"] == "The bridge is not available right now." + SWEEP
 
 
 def test_a_deletion_and_a_merge_are_told_with_the_survivor(fake, listener):
@@ -211,6 +217,7 @@ def test_callouts_can_be_dropped_doubled_and_reordered(fake, listener):
     fake.drain()
 
     assert [body["records"][0]["Name"] for body in listener.bodies] == ["twice", "twice", "second", "first"]
+    assert listener.calls[0][2] == listener.calls[1][2]
 
 
 def test_a_partial_save_can_fire_twice(fake, listener, seller):
@@ -231,3 +238,89 @@ def test_a_transaction_that_rolls_back_sends_nothing(fake, listener, seller):
 
     assert listener.calls == []
     assert fake.rows("Account") == []
+
+
+PACKAGE = Path(__file__).parents[3] / "salesforce_metadata"
+GOLDEN = Path(__file__).parents[2] / "contract" / "apex"
+
+
+@pytest.mark.parametrize("name", ["account", "contact", "application"])
+def test_the_body_is_byte_for_byte_what_the_apex_writes(name, clock):
+    """The golden files are what the Apex tests assert."""
+    expected = (GOLDEN / f"request_{name}.json").read_bytes().rstrip(b"\n")
+    body = json.loads(expected, parse_float=Decimal)
+    fake = FakeSalesforce(metadata_dir=PACKAGE, org_id=body["org"], clock=clock)
+    clock.move(seconds=1)
+    kind = "Opportunity" if name == "application" else name.title()
+    for record in body["records"]:
+        for line in record.pop("Lines", []):
+            put(fake, "OpportunityLineItem", line | {"OpportunityId": record["Id"]})
+        put(fake, kind, record)
+
+    written = fake.callouts.write(
+        kind,
+        [one["Id"] for one in body["records"]],
+        body.get("deleted", []),
+        call_id=body["id"],
+        user_id=body["user"],
+    )
+
+    fake.close()
+    assert written == expected
+
+
+def put(fake, kind, values):
+    """Put a row with a given id past the save procedure."""
+    table = fake.org.tables[kind]
+    fields = table.kind.fields
+    row = {name: stored(fields[name.lower()], value) for name, value in values.items()}
+    row.setdefault("SystemModstamp", fake.clock())
+    table.put(values["Id"], {name: value for name, value in row.items() if value is not None})
+
+
+def test_a_late_answer_leaves_the_state_of_a_newer_save_alone(fake, listener):
+    """BridgeStamp of the package: ids are true for both saves, the state belongs to the newer one."""
+    record_id = fake.insert("Account", Name="Harbor")
+    newer = {"calls": 0}
+
+    def answer(body):
+        newer["calls"] += 1
+        if newer["calls"] == 1:
+            fake.update(record_id, Name="Harbor 3")
+            return 200, {
+                "results": [{"id": record_id, "state": "superseded", "netsuite": [{"record": "customer", "id": "77"}]}]
+            }
+        return 200, {"results": [{"id": record_id, "state": "delivered"}]}
+
+    listener.reply = answer
+    fake.update(record_id, Name="Harbor 2")
+
+    row = fake.row(record_id)
+    assert (row["NetSuite_Status__c"], row["NetSuite_Customer_Id__c"]) == ("delivered", "77")
+
+
+def test_a_saved_record_waits_until_its_answer_is_there(fake, listener):
+    fake.callouts.knobs.drop_share = 1.0
+
+    record_id = fake.insert("Account", Name="Harbor", NetSuite_Customer_Id__c="copied")
+
+    assert fake.row(record_id)["NetSuite_Status__c"] == "waiting"
+    assert "NetSuite_Customer_Id__c" not in fake.row(record_id)
+
+
+def test_send_again_raises_the_version_and_sends(fake, listener):
+    record_id = fake.insert("Account", Name="Harbor")
+
+    fake.send_again(record_id)
+
+    assert [body["records"][0]["Bridge_Version__c"] for body in listener.bodies] == [1, 2]
+
+
+def test_only_fields_of_the_packages_own_list_are_sent(fake, listener):
+    """The list is custom metadata; a field that is marked dynamic may be absent."""
+    fake.insert("Account", Name="Harbor", Description="not read")
+    fake.update(fake.rows("Account")[0]["Id"], Description="still not read")
+
+    assert len(listener.calls) == 1
+    assert "Description" not in listener.bodies[0]["records"][0]
+    assert "CurrencyIsoCode" not in listener.bodies[0]["records"][0]

@@ -220,3 +220,10 @@ def test_currency_fields_exist_only_in_a_multi_currency_org(fake):
 
     assert "currencyisocode" not in fake.schema.type("Opportunity").fields
     assert "currencyisocode" in Schema.load(package, multi_currency=True).type("Opportunity").fields
+
+
+def test_the_date_of_an_answer_is_the_orgs_clock(client, clock):
+    """Every HTTP answer has one (RFC 9110); windows of the bridge end by it."""
+    clock.move(days=400)
+
+    assert client.get("/services/data").headers["Date"] == "Sat, 25 Dec 2027 10:00:00 GMT"

@@ -87,6 +87,10 @@ class SoapNetSuite:
             raise Misconfigured(
                 "The NetSuite address is not an account's own SuiteTalk domain.", code="NETSUITE_HOST", detail=base
             )
+        if account_host(credentials.account) != account_host(account):
+            raise Misconfigured(
+                "The NetSuite credentials belong to another account.", code="NETSUITE_ACCOUNT", detail=account
+            )
         self._application = application_base_url or f"https://{account_host(account)}.app.netsuite.com"
         self._bindings = bindings
         self._clock = clock

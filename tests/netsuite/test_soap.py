@@ -298,6 +298,15 @@ def test_no_other_address_is_talked_to(bindings, slots, address):
     assert caught.value.code == "NETSUITE_HOST"
 
 
+def test_credentials_of_another_account_are_refused(bindings, slots):
+    production = TokenCredentials("1234567", "a", "b", "c", "d")
+
+    with pytest.raises(Misconfigured) as caught:
+        SoapNetSuite(account="1234567_SB1", credentials=production, bindings=bindings, slots=slots)
+
+    assert caught.value.code == "NETSUITE_ACCOUNT"
+
+
 def test_the_sandbox_on_this_machine_is_talked_to_only_when_allowed(bindings, slots):
     assert adapter(bindings, slots, base_url="http://127.0.0.1:8080", allow_loopback=True)
     with pytest.raises(Misconfigured):

@@ -41,7 +41,7 @@ class Script:
                 return
             self.connections += 1
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(1.5)
                 self._talk(connection)
 
     def _talk(self, connection: socket.socket) -> None:

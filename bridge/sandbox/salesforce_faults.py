@@ -20,6 +20,7 @@ from bridge.sandbox.salesforce_http import Reply
 from bridge.sandbox.salesforce_values import NotImitated, Refused, to_json
 
 BEFORE = ("slow", "reset", "unauthorized", "limit", "concurrent", "unavailable", "server_error")
+SESSION = ("unauthorized", "limit", "concurrent")
 AFTER = ("reset_after_commit", "truncate")
 KINDS = (*BEFORE, *AFTER, "lock")
 PAGE = b"<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body>We are down for maintenance.</body>"
@@ -53,6 +54,10 @@ class Faults:
         unknown = set(values) - set(Fault.__dataclass_fields__)
         if unknown:
             raise NotImitated(f"fault option {', '.join(sorted(unknown))}")
+        for name, value in values.items():
+            wanted = type(Fault.__dataclass_fields__[name].default) if name != "kind" else str
+            if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):
+                raise Refused("JSON_PARSER_ERROR", f"{name} of a fault must be {wanted.__name__}, not {value!r}")
         with self._lock:
             self._faults.append(Fault(**values))
 
@@ -127,6 +132,8 @@ class Faults:
     def _due(self, kinds: tuple[str, ...], method: str, path: str) -> Fault | None:
         with self._lock:
             for one in self._faults:
+                if one.kind in SESSION and "/oauth2/" in path:
+                    continue  # logging in works: only then does a storm of 401 find a client that logs in for ever
                 if one.kind in kinds and one.path in path and one.method.upper() in ("", method) and self._spend(one):
                     return one
         return None

@@ -79,6 +79,21 @@ def test_a_truncated_answer_is_not_json(client):
 def test_an_unknown_fault_is_refused_loudly(client):
     assert client.call("POST", "/sandbox/faults", {"kind": "nonsense"}).status_code == 501
     assert client.call("POST", "/sandbox/faults", {"kind": "limit", "often": 3}).status_code == 501
+    assert client.call("POST", "/sandbox/faults", {"kind": "limit", "times": "3"}).status_code == 400
+
+
+def test_a_storm_of_401_leaves_logging_in_alone(client, fake):
+    """A client that logs in again for each 401 then shows whether it ever stops."""
+    choose(client, kind="unauthorized", times=1000)
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "sandbox-consumer-key",
+        "client_secret": "sandbox-consumer-secret",
+    }
+
+    login = client.session.post("https://sandbox-org.my.salesforce.com/services/oauth2/token", data=form, timeout=5)
+
+    assert (login.status_code, client.get("limits").status_code) == (200, 401)
 
 
 def test_faults_are_shown_and_cleared(client):

@@ -113,12 +113,13 @@ class Cadence(Choices):
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
     every_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
+    every_seconds: Annotated[int, Field(ge=1, le=59)] | None = None  # for demonstrations
     enabled: bool = True
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> Cadence:
-        if self.cron is not None and self.every_minutes is not None:
-            raise ValueError("it has both cron and every_minutes; choose one")
+        if sum(it is not None for it in (self.cron, self.every_minutes, self.every_seconds)) > 1:
+            raise ValueError("it has two cadences; choose cron or every_minutes")
         return self
 
 

@@ -68,7 +68,7 @@ def test_an_amount_never_becomes_a_float(tmp_path: Path) -> None:
         ),
         (
             {"schedule": {"jobs": {"sweep": {"cron": "0 * * * *", "every_minutes": 5}}}},
-            "bridge.toml: schedule.jobs.sweep: it has both cron and every_minutes; choose one.",
+            "bridge.toml: schedule.jobs.sweep: it has two cadences; choose cron or every_minutes.",
         ),
     ],
 )

@@ -43,7 +43,7 @@ _IDENTITY = re.compile(r"/id/([A-Za-z0-9]{15,18})/[A-Za-z0-9]{15,18}")
 
 
 class Auth(Protocol):
-    """A way to log in. *domain* is the host that gives tokens: the My Domain host, or ``login.salesforce.com``."""
+    """A way to log in. *domain* is the host that gives tokens: the My Domain host, or ``login`` or ``test``."""
 
     domain: str
 
@@ -116,8 +116,11 @@ class Token:
 
 
 def login_url(domain: str, *, allow_loopback: bool) -> str:
-    """Return ``https://<domain>`` for a host where a login may be sent. Raises Misconfigured for any other."""
-    url = domain.rstrip("/") if "://" in domain else f"https://{domain}"
+    """Return the address of a host where a login may be sent. Raises Misconfigured for any other.
+
+    *domain* is a host, or its part before ``.salesforce.com``: ``login``, ``acme.my``.
+    """
+    url = domain.rstrip("/") if "://" in domain else f"https://{domain.removesuffix('.salesforce.com')}.salesforce.com"
     if url in LOGIN_HOSTS or _is_instance(url, allow_loopback=allow_loopback):
         return url
     raise Misconfigured(

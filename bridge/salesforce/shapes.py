@@ -110,7 +110,7 @@ def _field(it: Mapping[str, Any]) -> Field:
     return Field(
         name=str(it["name"]),
         type=str(it["type"]),
-        scale=int(it.get("scale") or 0),
+        scale=min(max(int(it.get("scale") or 0), 0), 18),
         createable=bool(it.get("createable")),
         updateable=bool(it.get("updateable")),
         relationship=it.get("relationshipName"),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -21,9 +22,11 @@ from bridge.ports import Ref
 UPSERT_KEY = "NetSuite_Key__c"  # the external id of every mirror object of the package
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-5]{3})?")
-_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(Z|[+-]\d{2}:?\d{2})")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MOST_DIGITS = 18  # of a Number, Currency or Percent field (Salesforce Help, "Custom Field Types")
+_MOST_DECIMALS = 100  # more than any calculation leaves; Salesforce rounds what its field cannot hold
+_WIDE = Context(prec=1000)  # more digits than any answered number may have: nothing is rounded
+_STEPS = [Decimal((0, (1,), -places)) for places in range(19)]
 _LARGEST_EXPONENT = 400  # a double ends at 1.8E308; more would only fill memory with zeros
 
 
@@ -31,7 +34,7 @@ class NotAnId(ValueError):
     """The text cannot be the id of any record."""
 
 
-def id18(value: str) -> str:
+def id18(value: Any) -> str:
     """Return the 18-character form of a 15- or 18-character id. Raises NotAnId.
 
     The last three characters say which of the first 15 are upper case, so that ids that differ only in case differ
@@ -40,7 +43,12 @@ def id18(value: str) -> str:
     Source: Salesforce Object Reference, "ID Field Type".
     """
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise NotAnId(f"{value!r:.40} is not a Salesforce id")
+        raise NotAnId(f"{str(value)[:40]!r} is not a Salesforce id")
+    return _full(value)
+
+
+@lru_cache(maxsize=4096)  # a page of rows names the same few parents
+def _full(value: str) -> str:
     letters = value[:15]
     if len(value) == 18:
         masks = [_CHECK.index(sign) for sign in value[15:].upper()]
@@ -118,7 +126,8 @@ def _checked(name: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Decimal):
-        if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+        exponent = value.as_tuple().exponent
+        if not isinstance(exponent, int) or value.adjusted() > _MOST_DIGITS or exponent < -_MOST_DECIMALS:
             raise _unwritable(name, f"holds a number outside Salesforce's range: {value}")
         return value
     if isinstance(value, int):
@@ -159,19 +168,17 @@ def row_bytes(row: Mapping[str, Any]) -> bytes:
 
 def instant(text: str) -> datetime:
     """Return a date-time such as ``2026-11-20T10:00:00.000+0000`` as aware UTC. Raises ValueError."""
-    match = _INSTANT.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r:.60} is not a date-time")
-    day, clock, fraction, zone = match.groups()
-    zone = "+00:00" if zone == "Z" else zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
-    return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0').ljust(6, '0')}{zone}").astimezone(UTC)
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r:.60} has no zone")
+    return found.astimezone(UTC)
 
 
 def number(value: Decimal | int) -> Decimal:
     """Return a number read as a Decimal without an exponent: JSON's ``1.0E7`` is ``Decimal("10000000")``."""
     got = value if isinstance(value, Decimal) else Decimal(value)
     exponent = got.as_tuple().exponent
-    if not isinstance(exponent, int) or abs(exponent) > _LARGEST_EXPONENT:
+    if not isinstance(exponent, int) or abs(exponent) > _LARGEST_EXPONENT or got.adjusted() > _LARGEST_EXPONENT:
         raise ValueError("a number that no field can hold")
     return got if exponent <= 0 else Decimal(format(got, "f"))
 
@@ -182,12 +189,9 @@ def scaled(value: Decimal | int, scale: int) -> Decimal | int:
     Apex prints ``50000.00`` where REST prints ``50000.0``: a record must read the same whichever way it came.
     """
     got = number(value)
-    if got != got.to_integral_value() and -int(got.normalize().as_tuple().exponent) > scale:
+    if -int(got.as_tuple().exponent) > scale and -int(got.normalize(_WIDE).as_tuple().exponent) > scale:
         return got
-    if scale == 0:
-        return int(got)
-    whole = format(got, "f").partition(".")
-    return Decimal(f"{whole[0]}.{whole[2].ljust(scale, '0')[:scale]}")
+    return int(got) if scale == 0 else got.quantize(_STEPS[scale], context=_WIDE)
 
 
 def plain(value: Any, kind: str, scale: int) -> Any:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import requests
-from flask import Flask
 from pydantic import SecretStr
 
 import suitetalk_wsdl
@@ -26,13 +26,15 @@ from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
 from bridge.netsuite.wsdl import Bindings
 from bridge.overlay import site_syncs
-from bridge.pulling import pull
+from bridge.pulling import SETTLE, pull
 from bridge.salesforce.auth import ClientCredentials, JwtBearer
 from bridge.salesforce.rest import RestSalesforce
-from bridge.settings import Settings
+from bridge.schedule import Schedule, problems, shipped
+from bridge.settings import NotConfigured, Settings
 from bridge.site import Site
 from bridge.sweep import sweep
 from bridge.web.callouts import create_callouts
+from bridge.web.console import JobRow, create_console
 from bridge.web.health import add_health
 
 LOG = logging.getLogger("bridge")
@@ -51,6 +53,7 @@ class Bridge:
     carrier: Embedded
     netsuite: SoapNetSuite
     salesforce: RestSalesforce
+    settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
 
     def start(self, *, work: bool = True) -> None:
         """Bring the schema up to date and begin; with *work* the carrier delivers in the background."""
@@ -138,16 +141,48 @@ def run_job(bridge: Bridge, name: str) -> str:
     if name == "probe":
         operating.probe(bridge.engine)
         return "asked what is paused"
-    return "; ".join(f"{it}: {pull(bridge.engine, it).sentence()}" for it in PULLED[name])
+    return "; ".join(f"{it}: {pull(bridge.engine, it, settle=bridge.settle).sentence()}" for it in PULLED[name])
 
 
-def claim(bridge: Bridge, job: str, scheduled_at: datetime) -> bool:
-    """Say whether this instance acts on one scheduled time of *job*."""
-    with bridge.ledger.write() as writing:
-        return marks.claim(writing, job, scheduled_at.astimezone(UTC), bridge.engine.owner)
+class Occurrences:
+    """Who acts on a scheduled time, kept in the ledger."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._ledger, self._owner = bridge.ledger, bridge.engine.owner
+
+    def claim(self, job: str, scheduled_at: datetime) -> bool:
+        with self._ledger.write() as writing:
+            return marks.claim(writing, job, scheduled_at.astimezone(UTC), self._owner)
+
+    def finish(self, job: str, scheduled_at: datetime, outcome: str, report: str) -> None:
+        with self._ledger.write() as writing:
+            marks.finish(writing, job, scheduled_at.astimezone(UTC), outcome, report)
 
 
-def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:
+def timetable(bridge: Bridge) -> Schedule:
+    """Return the schedule of this instance. Raises NotConfigured for a cadence of an unknown job."""
+    jobs = shipped(lambda name: run_job(bridge, name))
+    wrong = problems(bridge.site.schedule, [job.name for job in jobs])
+    if wrong:
+        raise NotConfigured(wrong)
+    return Schedule(jobs, Occurrences(bridge), bridge.site.schedule)
+
+
+def console(bridge: Bridge, schedule: Schedule | None) -> WSGIApplication:
+    """Return the operators' pages."""
+
+    def jobs() -> list[JobRow]:
+        return [JobRow(it.name, it.cadence, it.next_run) for it in schedule.rows()] if schedule else []
+
+    return create_console(
+        bridge.engine,
+        environment=bridge.settings.environment,
+        jobs=jobs,
+        run_now=schedule.run_now if schedule else None,
+    )
+
+
+def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> WSGIApplication:
     """Return the app that Apex and the monitoring call."""
     settings = bridge.settings
     app = create_callouts(

@@ -6,46 +6,26 @@ What `bridge sandbox` and `bridge demo` run, and what end-to-end tests stand on.
 from __future__ import annotations
 
 import secrets
-import threading
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from flask import Flask
 from pydantic import SecretStr
-from waitress.server import create_server
 
 import salesforce_metadata
 import suitetalk_wsdl
-from bridge.app import Bridge, build, web
+from bridge.app import Bridge, build, console, timetable, web
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite, Latency
 from bridge.sandbox.salesforce import FakeSalesforce
 from bridge.sandbox.wsgi import SandboxServer
+from bridge.schedule import Schedule
+from bridge.serving import Served
 from bridge.settings import Settings, SigningKey
 from bridge.site import read
-from bridge.web.console import create_console
 
 ORG_ID = "00D5e0000000001EAA"
 ACCOUNT = "1234567"
-THREADS = 32  # callers wait on NetSuite; eight threads would serve ten saves a second
-SIMULATED = Latency()
-
-
-class Served:
-    """A Flask app behind waitress, on a thread of its own."""
-
-    def __init__(self, app: Flask, host: str, port: int, *, threads: int = THREADS) -> None:
-        self._server: Any = create_server(app, host=host, port=port, threads=threads, ident=None)
-        self.port: int = self._server.effective_port
-        self.url = f"http://{host}:{self.port}"
-        self._thread = threading.Thread(target=self._server.run, name=f"web-{self.port}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.close()
-        self._thread.join(5)
+SIMULATED, INSTANT = Latency(), NO_LATENCY
 
 
 @dataclass
@@ -55,6 +35,7 @@ class Playground:
     salesforce: FakeSalesforce
     netsuite: FakeNetSuite
     bridge: Bridge
+    schedule: Schedule
     callouts: Served
     console: Served
     servers: tuple[SandboxServer, SandboxServer]
@@ -66,6 +47,7 @@ class Playground:
         return {"Salesforce": salesforce.url, "NetSuite": netsuite.url, "Bridge": self.console.url}
 
     def stop(self) -> None:
+        self.schedule.stop()
         self.salesforce.close()
         self.callouts.stop()
         self.console.stop()
@@ -77,7 +59,7 @@ class Playground:
 def start(
     database: Path,
     *,
-    latency: Latency = NO_LATENCY,
+    latency: Latency = INSTANT,
     config: Path | None = None,
     port: int = 0,
     console_port: int = 0,
@@ -119,10 +101,13 @@ def start(
     if problems:
         raise ValueError("; ".join(problems))
     bridge = build(settings, site)
+    bridge.settle = timedelta(0)  # the fake has no index that lags behind its clock
     bridge.start()
     callouts = Served(web(bridge), "127.0.0.1", port)
-    console = Served(create_console(bridge.engine, environment="sandbox"), "127.0.0.1", console_port, threads=4)
+    schedule = timetable(bridge)
+    pages = Served(console(bridge, schedule), "127.0.0.1", console_port, threads=4)
     callouts.start()
-    console.start()
+    pages.start()
+    schedule.start(catch_up=False)
     salesforce.callouts.url = callouts.url
-    return Playground(salesforce, netsuite, bridge, callouts, console, servers)
+    return Playground(salesforce, netsuite, bridge, schedule, callouts, pages, servers)

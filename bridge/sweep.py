@@ -69,9 +69,8 @@ def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
     )
     inner = newest.subquery()
     with engine.ledger.read() as connection:
-        seen = dict(
-            connection.execute(select(inner.c.source_id, inner.c.source_hash).where(inner.c.place == 1)).tuples()
-        )
+        rows = connection.execute(select(inner.c.source_id, inner.c.source_hash).where(inner.c.place == 1))
+        seen = {row.source_id: row.source_hash for row in rows}
     # A write-back moves the stamp and nothing that is mapped: what was last received already says the same.
     reads = engine.syncs.reads(page[0].ref.kind)
     unseen = [it for it in received if seen.get(it.id) != plain.source_mark({**it.fields, "Id": it.id}, reads)]

@@ -14,15 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from bridge.ledger import audit
-from bridge.ledger.models import audit_head
+
+Result = TypeVar("Result")
 
 _PG_NOW = text("SELECT clock_timestamp()")
+_LOST_TO_ANOTHER = ("40P01", "40001")  # deadlock detected, serialization failure: rolled back for certain
+DEADLOCKS = 3
 
 
 @dataclass
@@ -128,16 +132,28 @@ class Ledger:
             if self.woken is not None and writing.wakes:
                 self.woken()
 
+    def commit(self, work: Callable[[Writing], Result]) -> Result:
+        """Do *work* in a write transaction, and again where PostgreSQL chose it to end a deadlock.
+
+        Nothing of a transaction that ended so remains; *work* must not have effects outside it.
+        """
+        for _ in range(DEADLOCKS):
+            try:
+                with self.write() as writing:
+                    return work(writing)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) not in _LOST_TO_ANOTHER:
+                    raise
+        with self.write() as writing:
+            return work(writing)
+
     def create(self) -> None:
         """Bring the database to the newest schema (Alembic), and start the audit chains."""
         from bridge.ledger import migrate
 
         migrate.upgrade(self.engine)
         with self.write() as writing:
-            present = set(writing.connection.execute(select(audit_head.c.chain)).scalars())
-            fresh = [{"chain": n, "seq": 0, "hash": audit.START} for n in range(audit.CHAINS) if n not in present]
-            if fresh:
-                writing.connection.execute(insert(audit_head), fresh)
+            audit.start(writing.connection)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -12,10 +12,11 @@ import hmac
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger.models import audit, audit_head
 
@@ -48,9 +49,19 @@ _MOVE = (
 _INSERT = insert(audit)
 
 
+def start(connection: Connection) -> None:
+    """Make the chains that are not there yet. Two instances may do so at once."""
+    present = set(connection.execute(select(audit_head.c.chain)).scalars())
+    fresh = [{"chain": n, "seq": 0, "hash": START} for n in range(CHAINS) if n not in present]
+    if fresh:
+        insert_here = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(insert_here(audit_head).on_conflict_do_nothing(index_elements=["chain"]), fresh)
+
+
 def digest(key: bytes, previous: str, at: datetime, values: Sequence[Any]) -> str:
     """Return the hash of one row: HMAC-SHA256 under *key* of the previous hash and the row's own values."""
-    body = json.dumps([previous, at.isoformat(), *values], ensure_ascii=False, separators=(",", ":")).encode()
+    parts = [previous, at.astimezone(UTC).isoformat(), *values]
+    body = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
     return hmac.new(key, body, hashlib.sha256).hexdigest() if key else hashlib.sha256(body).hexdigest()
 
 
@@ -77,10 +88,12 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
 
 def verify(connection: Connection, key: bytes) -> Iterator[str]:
     """Yield one sentence for the first broken row of each chain; nothing when every chain holds."""
-    for chain, last, head in connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)):
+    heads = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)).all()
+    for chain, last, head in heads:
         previous = START
         expected = 0
-        rows = connection.execute(select(audit).where(audit.c.chain == chain).order_by(audit.c.seq))
+        query = select(audit).where(audit.c.chain == chain).order_by(audit.c.seq)
+        rows = connection.execute(query, execution_options={"yield_per": 1000})
         for expected, row in enumerate(rows, start=1):
             values = [getattr(row, name) for name in _FIELDS]
             want = digest(key, previous, row.at, [chain, expected, *values])

@@ -69,7 +69,7 @@ def overview(connection: Connection, now: datetime) -> Overview:
         select(func.count()).where(message.c.origin == "sweep", message.c.created_at > now - timedelta(days=1))
     ).scalar_one()
     return Overview(
-        dict(connection.execute(counted).tuples()),
+        dict(connection.execute(counted).tuples().all()),
         now - oldest if oldest else None,
         latency(connection),
         late,

@@ -22,6 +22,8 @@ _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "co
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
 _ATTEMPT = insert(attempt)
+# What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
+_LONGEST = {"code": 80, "who": 20, "field": 80, "target_kind": 60, "target_id": 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
     """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the new ids."""
     if not new:
         return []
+    # Always in one order: two transactions that bring the same records in turn would wait for each other.
+    new = sorted(new, key=lambda it: it.source_id)
     rows = [
         {
             "sync": it.sync,
@@ -90,9 +94,22 @@ def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
             message_id=row.id,
             correlation=correlation,
         )
-    priority = {it.lane: it.priority for it in new}
+    if len(stored) < len(new):
+        _say_repeated(writing, new, {(row.sync, row.source_id) for row in stored}, correlation)
+    priority: dict[str, int] = {}
+    for it in new:
+        priority[it.lane] = min(it.priority, priority.get(it.lane, it.priority))
     wake(writing, {row.lane: (writing.now, priority[row.lane]) for row in stored})
     return [row.id for row in stored]
+
+
+def _say_repeated(writing: Writing, new: Sequence[New], stored: set[tuple[str, str]], correlation: str) -> None:
+    """Keep that a callout brought what another had brought; a pull's overlap does so all the time."""
+    for it in new:
+        if it.origin == "callout" and (it.sync, it.source_id) not in stored:
+            writing.say(
+                "repeated", it.actor or it.origin, sync=it.sync, source_id=it.source_id, correlation=correlation
+            )
 
 
 def wake(writing: Writing, due: Mapping[str, tuple[datetime, int]]) -> None:
@@ -131,6 +148,9 @@ class Changes:
             "settled_at": None if is_open else now,
             **values,
         }
+        for name, longest in _LONGEST.items():
+            if new[name] is not None:
+                new[name] = new[name][:longest]
         self._rows.append({"m": row.id, **new})
         if say:
             target = f"{new['target_kind']}/{new['target_id']}" if new["target_id"] else None
@@ -156,7 +176,7 @@ class Changes:
                 "started_at": row.sent_at or self._writing.now,
                 "finished_at": self._writing.now,
                 "outcome": outcome,
-                "code": code,
+                "code": code and code[: _LONGEST["code"]],
                 "detail": detail,
             }
         )
@@ -174,13 +194,7 @@ def free_waiting(writing: Writing, made: Iterable[str]) -> None:
     names = list(made)
     if not names:
         return
-    waiting = list(
-        writing.connection.execute(
-            select(message.c.id, message.c.lane, message.c.priority, message.c.queue).where(
-                message.c.waits_for.in_(names)
-            )
-        )
-    )
+    waiting = list(writing.connection.execute(select(message).where(message.c.waits_for.in_(names))))
     if not waiting:
         return
     writing.connection.execute(
@@ -188,4 +202,14 @@ def free_waiting(writing: Writing, made: Iterable[str]) -> None:
         .where(message.c.id.in_([row.id for row in waiting]))
         .values(state=PENDING, queue=message.c.lane, due_at=None, waits_for=None, settled_at=None)
     )
+    for row in waiting:
+        writing.say(
+            PENDING,
+            "bridge",
+            sync=row.sync,
+            source_id=row.source_id,
+            message_id=row.id,
+            correlation=row.correlation,
+            detail=f"{row.waits_for} is there",
+        )
     wake(writing, {row.lane: (writing.now, row.priority) for row in waiting})

@@ -9,10 +9,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from typing import Any, Final
 
 from bridge.ports import Ref
+
+# The default context rounds to 28 digits: two amounts that differ further on would be the same.
+_EXACT: Final = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_TAGS: Final = frozenset(("$d", "$t", "$y", "$r", "$o"))
 
 
 def _tagged(value: Any) -> Any:
@@ -39,6 +43,21 @@ def _untagged(value: dict[str, Any]) -> Any:
                 return date.fromisoformat(inner)
             case "$r":
                 return Ref(*inner)
+            case "$o":
+                return dict(inner)
+    return value
+
+
+def _checked(value: Any) -> Any:
+    """Return *value* fit to be encoded: no float in it, and no dict that would be read back as something else."""
+    if isinstance(value, float):
+        raise TypeError("float does not cross the port")
+    if isinstance(value, dict):
+        inner = {key: _checked(it) if isinstance(it, dict | list | tuple | float) else it for key, it in value.items()}
+        # As a list of pairs, for a dict inside would be taken for a tag again.
+        return {"$o": [[key, it] for key, it in inner.items()]} if len(inner) == 1 and inner.keys() & _TAGS else inner
+    if isinstance(value, list | tuple):
+        return [_checked(it) if isinstance(it, dict | list | tuple | float) else it for it in value]
     return value
 
 
@@ -49,7 +68,7 @@ _DECODER = json.JSONDecoder(object_hook=_untagged)
 
 def dumps(value: Any) -> str:
     """Return *value* as JSON text. Raises TypeError for anything that may not cross the port, floats included."""
-    return _ENCODER.encode(value)
+    return _ENCODER.encode(_checked(value))
 
 
 def loads(text: str) -> Any:
@@ -63,7 +82,9 @@ def fingerprint(value: Any) -> str:
 
 def _normal(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return Decimal(0) if value == 0 else value.normalize()
+        return Decimal(0) if value == 0 else value.normalize(_EXACT)
+    if isinstance(value, float):
+        raise TypeError("float does not cross the port")
     if isinstance(value, dict):
         return {key: _normal(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -86,7 +107,8 @@ def source_mark(fields: Mapping[str, Any], reads: Iterable[str]) -> str:
         elif fields.get(name) is not None:
             wanted[name] = _as_text(fields[name])
     for child, parts in inner.items():
-        rows = fields.get(child) or ()
+        # In the order of their ids: neither a callout nor a query promises one.
+        rows = sorted(fields.get(child) or (), key=lambda row: str(row.get("Id")))
         wanted[child] = [{it: _as_text(row[it]) for it in parts if row.get(it) is not None} for row in rows]
     return hashlib.sha256(_SORTED.encode(wanted).encode()).hexdigest()[:40]
 
@@ -95,7 +117,14 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | Decimal):
-        return format(Decimal(value).normalize(), "f")
+        return str(Decimal(0) if value == 0 else Decimal(value).normalize(_EXACT))
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    return value.isoformat() if isinstance(value, date) else str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str) and value[10:11] == "T":
+        try:
+            return _as_text(datetime.fromisoformat(value))
+        except ValueError:
+            return value
+    return str(value)

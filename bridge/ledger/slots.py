@@ -9,18 +9,23 @@ Must not know: NetSuite's protocol.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import Deferred
 from bridge.ledger import Ledger
 from bridge.ledger.models import slot
 
+LOG = logging.getLogger("bridge.slots")
 LEASE = timedelta(seconds=30)
 RENEW_S = 10.0
 IDLE_S = 1.0  # an idle row goes back after this, when another instance wants it
@@ -32,11 +37,14 @@ class LeasedSlots:
     """Implements `bridge.ports.Slots` on the ledger's ``slot`` rows."""
 
     def __init__(self, ledger: Ledger, owner: str, limit: int, *, wait_s: float = 60.0) -> None:
-        self._ledger, self._owner, self.limit, self._wait_s = ledger, owner, limit, wait_s
+        self._ledger, self.limit, self._wait_s = ledger, limit, wait_s
+        # Two instances of one name would take each other's rows for their own.
+        self._owner = f"{owner[:40]}-{uuid.uuid4().hex[:12]}"
         self._ready = threading.Condition()
         self._idle: dict[int, float] = {}  # leased by us, not in use: since when
         self._busy: set[int] = set()
         self._resting: dict[int, float] = {}
+        self._lost: set[int] = set()  # in use, but no longer ours: not to be used again
         self._to_rest = 0
         self._asked = 0.0
         self._stopping = threading.Event()
@@ -45,10 +53,9 @@ class LeasedSlots:
     def start(self) -> None:
         """Make the rows of this limit exist, and begin to renew what we hold."""
         with self._ledger.write() as writing:
-            there = set(writing.connection.execute(select(slot.c.n)).scalars())
-            fresh = [{"n": n} for n in range(self.limit) if n not in there]
-            if fresh:
-                writing.connection.execute(insert(slot), fresh)
+            insert = sqlite.insert if self._ledger.is_sqlite else postgresql.insert
+            rows = insert(slot).on_conflict_do_nothing(index_elements=["n"])
+            writing.connection.execute(rows, [{"n": n} for n in range(self.limit)])
             writing.connection.execute(delete(slot).where(slot.c.n >= self.limit))
         self._keeper.start()
 
@@ -75,7 +82,9 @@ class LeasedSlots:
         finally:
             with self._ready:
                 self._busy.discard(n)
-                if self._to_rest:
+                if n in self._lost:
+                    self._lost.discard(n)
+                elif self._to_rest and n > 0:  # row 0 is the one that is always there for a person
                     self._to_rest -= 1
                     self._resting[n] = time.monotonic() + REST_S
                 else:
@@ -151,16 +160,34 @@ class LeasedSlots:
                 holding = bool(self._idle or self._busy or self._resting)
             if not holding:
                 continue
-            if now - renewed >= RENEW_S:
-                renewed = now
-                self._renew()
-            self._return_idle(now)
+            try:
+                if now - renewed >= RENEW_S:
+                    self._renew()
+                    renewed = now
+                self._return_idle(now)
+            except SQLAlchemyError:
+                # The rows must go on being renewed once the database is back: without it they would be used unleased.
+                LOG.exception("The slots could not be renewed; the next try is in a second.")
 
     def _renew(self) -> None:
+        """Renew our rows, and forget those that others took while this process was stopped."""
+        with self._ready:
+            held = {*self._idle, *self._resting, *self._busy}
         with self._ledger.write() as writing:
-            writing.connection.execute(
-                update(slot).where(slot.c.owner == self._owner).values(lease_until=writing.now + LEASE)
+            kept = set(
+                writing.connection.execute(
+                    update(slot)
+                    .where(slot.c.owner == self._owner)
+                    .values(lease_until=writing.now + LEASE)
+                    .returning(slot.c.n)
+                ).scalars()
             )
+        with self._ready:
+            for n in held - kept:
+                self._idle.pop(n, None)
+                self._resting.pop(n, None)
+                if n in self._busy:
+                    self._lost.add(n)
 
     def _return_idle(self, now: float) -> None:
         with self._ready:

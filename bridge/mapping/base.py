@@ -17,6 +17,7 @@ PACIFIC: Final = ZoneInfo("America/Los_Angeles")
 
 LINE_ID: Final = "@id"  # the Salesforce id of a line, carried beside its fields until the line's NetSuite key is known
 LINE_LISTS: Final = ("itemList", "expenseList")
+LARGEST: Final = Decimal("1e15")  # a double holds cents exactly up to here, and Salesforce numbers end at 18 digits
 
 
 class _Absent:
@@ -47,7 +48,7 @@ class Rule(Protocol):
 
 
 def external_id(short: str, salesforce_id: str) -> str:
-    """Return our external id, ``sf-<kind>-<18-character id>``: kinds share NetSuite's id groups, so the kind is in it."""
+    """Return our external id, ``sf-<kind>-<18-character id>``: NetSuite's id groups span kinds, so it names them."""
     return f"sf-{short}-{salesforce_id}"
 
 
@@ -68,15 +69,28 @@ def blank(value: Any) -> bool:
 
 
 def decimal(value: Any, name: str) -> Decimal:
-    if isinstance(value, bool | float):
-        raise Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
+    """Return *value* as an exact number. Raises Rejected for what is none, or is beyond what either system holds."""
+    wrong = Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
+    # A float is never exact, and Decimal would read "1_000" as a thousand.
+    if isinstance(value, bool | float) or "_" in str(value):
+        raise wrong
     try:
         got = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation as error:
-        raise Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name) from error
+        raise wrong from error
     if not got.is_finite():
-        raise Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
+        raise wrong
+    if abs(got) >= LARGEST:
+        raise Rejected(f"{label(name)} is too large for NetSuite.", code="AMOUNT_TOO_LARGE", who="sales", field=name)
     return got
+
+
+def plain(value: Any) -> str:
+    """Return *value* as a person writes it: 1000.00 and 1E+3 are both ``1000``, for a fingerprint must not differ."""
+    if isinstance(value, Decimal) and value.is_finite():
+        whole = format(value, "f")
+        return whole.rstrip("0").rstrip(".") if "." in whole else whole
+    return str(value)
 
 
 def apply(fields: Mapping[str, Rule], source: Fields, context: Context) -> dict[str, Any]:

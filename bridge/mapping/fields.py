@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as time
+import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 from bridge.errors import Rejected
-from bridge.mapping.base import ABSENT, PACIFIC, Context, blank, decimal, external_id, label, missing
+from bridge.mapping.base import ABSENT, PACIFIC, Context, blank, decimal, external_id, label, missing, plain
 from bridge.ports import Fields, Ref
+
+# XML 1.0 has no way to write these, not even escaped.
+UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class text:
     def value(self, source: Fields, context: Context) -> Any:
         if "{" in self.source:
             parts = {name: source.get(name) for name in self.reads()}
-            got: Any = self.source.format(**{k: "" if v is None else v for k, v in parts.items()}).strip()
+            got: Any = self.source.format(**{k: "" if v is None else plain(v) for k, v in parts.items()}).strip()
             if all(blank(v) for v in parts.values()):
                 got = None
         else:
@@ -41,7 +44,14 @@ class text:
             if self.required:
                 raise missing(self.reads()[0])
             return None if got == "" else got
-        got = str(got)
+        got = plain(got)
+        if UNWRITABLE.search(got):
+            raise Rejected(
+                f"{label(self.reads()[0])} holds a character that NetSuite cannot take.",
+                code="TEXT_NOT_WRITABLE",
+                who="sales",
+                field=self.reads()[0],
+            )
         if self.limit is not None and len(got) > self.limit:
             if not self.cut:
                 raise Rejected(
@@ -74,15 +84,8 @@ class money:
         if blank(got):
             if self.required:
                 raise missing(self.source)
-            return got
+            return None if got == "" else got
         amount = decimal(got, self.source)
-        if abs(amount) >= Decimal("1e15"):
-            raise Rejected(
-                f"{label(self.source)} is too large for NetSuite.",
-                code="AMOUNT_TOO_LARGE",
-                who="sales",
-                field=self.source,
-            )
         exact = amount.quantize(Decimal(1).scaleb(-self.places))
         if exact != amount:
             raise Rejected(
@@ -112,7 +115,7 @@ class number:
         if blank(got):
             if self.required:
                 raise missing(self.source)
-            return got
+            return None if got == "" else got
         return decimal(got, self.source)
 
     def describe(self) -> str:
@@ -134,13 +137,13 @@ class date:
         if blank(got):
             if self.required:
                 raise missing(self.source)
-            return got
-        if isinstance(got, time.datetime):
+            return None if got == "" else got
+        if isinstance(got, dt.datetime):
             return got.astimezone(PACIFIC).date()
-        if isinstance(got, time.date):
+        if isinstance(got, dt.date):
             return got
         try:
-            return time.date.fromisoformat(str(got))
+            return dt.date.fromisoformat(str(got))
         except ValueError as error:
             raise Rejected(
                 f"{label(self.source)} is not a date.", code="NOT_A_DATE", who="sales", field=self.source
@@ -160,7 +163,18 @@ class instant:
         return (self.source,)
 
     def value(self, source: Fields, context: Context) -> Any:
-        return source.get(self.source, ABSENT)
+        got = source.get(self.source, ABSENT)
+        if blank(got):
+            return None if got == "" else got
+        try:
+            moment = got if isinstance(got, dt.datetime) else time.datetime.fromisoformat(str(got))
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise Rejected(
+                f"{label(self.source)} is not a moment in time.", code="NOT_A_DATE", who="sales", field=self.source
+            )
+        return moment.astimezone(time.UTC)
 
     def describe(self) -> str:
         return f"moment {self.source}"
@@ -201,7 +215,7 @@ class choice:
         if blank(got):
             if self.required:
                 raise missing(self.source)
-            return got
+            return None if got == "" else got
         if got not in self.table:
             raise Rejected(
                 f"{label(self.source)} '{got}' is not known in NetSuite.",
@@ -231,7 +245,16 @@ class link:
         if blank(got):
             if self.required:
                 raise missing(self.source)
-            return got
+            return None if got == "" else got
+        if self.to not in context.targets:  # this site has switched that sync off: there is nothing to refer to
+            if self.required:
+                raise Rejected(
+                    f"{label(self.source)} cannot be referred to, because {self.to} is switched off.",
+                    code="SYNC_SWITCHED_OFF",
+                    who="administrator",
+                    field=self.source,
+                )
+            return ABSENT
         kind, short = context.targets[self.to]
         return Ref(kind, external_id=external_id(short, str(got)))
 
@@ -255,7 +278,7 @@ class linked:
     def value(self, source: Fields, context: Context) -> Any:
         got = source.get(self.source, ABSENT)
         if blank(got):
-            return got
+            return None if got == "" else got
         return Ref(f"@{self.via}", id=got.id if isinstance(got, Ref) else str(got))
 
     def describe(self) -> str:

@@ -43,6 +43,7 @@ class Names:
         self._ids: dict[tuple[str, str, str, str], tuple[datetime, str | None]] = {}
         self._types: dict[str, tuple[datetime, str]] = {}
         self._currencies: tuple[datetime, dict[str, str]] | None = None
+        self._symbols: dict[str, str] = {}
 
     def resolve(self, record: Record, *, interactive: bool) -> Record:
         """Return *record* with an id in every reference.
@@ -96,8 +97,18 @@ class Names:
             for word in (fields.get("name"), fields.get("symbol")):
                 if word and one.get("internalId") and not fields.get("isInactive"):
                     found[str(word).upper()] = one.get("internalId") or ""
+            if fields.get("symbol") and one.get("internalId"):
+                self._symbols[one.get("internalId") or ""] = str(fields["symbol"]).upper()
         self._currencies = (self._clock(), found)
         return found
+
+    def symbol(self, currency: Ref) -> Ref:
+        """Return *currency* named by its ISO symbol: a record names it in the account's own words ("US Dollar")."""
+        if currency.id is not None and currency.id not in self._symbols:
+            self.currencies(interactive=False)
+        return Ref(
+            currency.kind, currency.id, currency.external_id, self._symbols.get(currency.id or "", currency.name)
+        )
 
     def _line(self, kind: str, sublist: str, line: Any, interactive: bool) -> Any:
         if isinstance(line, Ref):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -180,7 +181,14 @@ class SoapNetSuite:
         found: list[Record | None] = []
         for start in range(0, len(refs), GET_LIST):
             found += self._get(refs[start : start + GET_LIST])
-        return found
+        return [None if record is None else self._worded(record) for record in found]
+
+    def _worded(self, record: Record) -> Record:
+        """Name the record's currency by its symbol, as Salesforce does."""
+        currency = record.fields.get("currency")
+        if not isinstance(currency, Ref):
+            return record
+        return replace(record, fields={**record.fields, "currency": self._names.symbol(currency)})
 
     def _get(self, refs: Sequence[Ref]) -> list[Record | None]:
         made = [self._base_ref(ref) for ref in refs]
@@ -225,7 +233,8 @@ class SoapNetSuite:
         size = self._page_size
         while True:
             try:
-                yield from self._pages(kind, since, until, size, seen)
+                for record in self._pages(kind, since, until, size, seen):
+                    yield self._worded(record)
                 return
             except Deferred as error:
                 if error.code != TOO_LARGE or size <= SMALLEST_PAGE:

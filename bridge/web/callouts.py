@@ -26,8 +26,8 @@ from bridge.ledger import Writing, marks, messages
 from bridge.ports import Received
 from bridge.receiving import accept, lane_of
 from bridge.records.status import shown_state
-from bridge.standing import Standing, is_open
 from bridge.settings import SigningKey
+from bridge.standing import Standing, is_open
 from bridge.web import signature, wire
 
 LOG = logging.getLogger("bridge.callouts")

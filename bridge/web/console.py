@@ -48,7 +48,7 @@ def create_console(
     *,
     environment: str,
     jobs: Callable[[], Sequence[JobRow]] = lambda: (),
-    run_now: Callable[[str], None] | None = None,
+    run_now: Callable[[str], object] | None = None,
 ) -> Flask:
     """Return the console as a Flask app of its own, for a port of its own."""
     app = Flask(__name__)

@@ -1,0 +1,337 @@
+"""Every operator verb: ``bridge sandbox | serve | demo | push | pull | sweep | errors | replay | pause | resume | …``.
+
+A verb prints sentences for people and ends with 0, or with 1 when something needs a person. Imports happen inside the
+verbs, so that ``bridge --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bridge.app import Bridge
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+mapping_app = typer.Typer(no_args_is_help=True, help="The mapping of this site.")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
+app.add_typer(mapping_app, name="mapping")
+app.add_typer(audit_app, name="audit")
+out, err = Console(), Console(stderr=True)
+
+OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}
+GRACE_S = 20.0  # how long calls in flight may take when the process is asked to stop
+
+
+def _fail(*sentences: str) -> NoReturn:
+    for sentence in sentences:
+        err.print(f"[red]✗[/] {sentence}", highlight=False)
+    raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _open(*, work: bool = False) -> Iterator[Bridge]:
+    """Give a started bridge by this instance's settings; every problem of them is said at once."""
+    from bridge.app import build
+    from bridge.errors import BridgeError
+    from bridge.settings import NotConfigured, load
+
+    try:
+        settings, site = load()
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        bridge = build(settings, site)
+    except NotConfigured as error:
+        _fail(*error.problems)
+    except BridgeError as error:
+        _fail(f"{error.message} ({error.code})")
+    bridge.start(work=work)
+    try:
+        yield bridge
+    except BridgeError as error:
+        _fail(f"{error.message} ({error.code}; {error.who} can fix it)")
+    finally:
+        bridge.stop()
+
+
+def _until_stopped() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    with contextlib.suppress(KeyboardInterrupt):
+        ended.wait()
+
+
+@app.command()
+def serve() -> None:
+    """Receive callouts, deliver in the background, run the schedule, show the console."""
+    from bridge.app import console, timetable, web
+    from bridge.serving import Served
+    from bridge.settings import CONSOLE_HOST, NotConfigured
+
+    with _open(work=True) as bridge:
+        settings = bridge.settings
+        try:
+            schedule = timetable(bridge)
+        except NotConfigured as error:
+            _fail(*error.problems)
+        front = Served(web(bridge), settings.host, settings.port)
+        pages = Served(console(bridge, schedule), CONSOLE_HOST, settings.console_port, threads=4)
+        front.start()
+        pages.start()
+        schedule.start()
+        out.print(f"Callouts at {front.url}/v1/push/…, console at {pages.url}, {settings.environment}.")
+        _until_stopped()
+        front.stop()
+        schedule.stop()
+        pages.stop()
+
+
+@app.command()
+def sandbox(
+    fast: Annotated[bool, typer.Option(help="Answer at once instead of with NetSuite's usual delays.")] = False,
+    folder: Annotated[Path | None, typer.Option(help="Keep the bridge's database here.")] = None,
+    empty: Annotated[bool, typer.Option(help="Start without the sample company.")] = False,
+) -> None:
+    """Run fake Salesforce, fake NetSuite and the bridge in one process. No credentials."""
+    import tempfile
+
+    from bridge import playground
+    from bridge.sandbox.seed_salesforce import seed
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        database = (folder or Path(temporary)) / "bridge.sqlite3"
+        latency = playground.INSTANT if fast else playground.SIMULATED
+        house = playground.start(
+            database, latency=latency, port=8080, console_port=8081, salesforce_port=8082, netsuite_port=8083
+        )
+        try:
+            if not empty:
+                seed(house.salesforce)
+            for name, url in house.pages.items():
+                out.print(f"{name}: {url}")
+            out.print("Save something in Salesforce and look at NetSuite. Ctrl-C stops everything.")
+            _until_stopped()
+        finally:
+            house.stop()
+
+
+@app.command()
+def demo(
+    serve_pages: Annotated[bool, typer.Option("--serve", help="Keep the pages open afterwards.")] = False,
+    fast: Annotated[bool, typer.Option(help="Without NetSuite's usual delays.")] = False,
+) -> None:
+    """Play the story of one funding in the sandbox, then show what exists on both sides."""
+    from bridge.demo import play
+
+    try:
+        play(serve=serve_pages, latency=not fast, console=out)
+    except AssertionError as error:
+        _fail(str(error))
+
+
+@app.command()
+def push(
+    object_name: Annotated[str, typer.Argument(metavar="OBJECT", help="Account, Contact or Application.")],
+    record_id: Annotated[str, typer.Argument(metavar="ID")],
+) -> None:
+    """Read one record from Salesforce and send it now."""
+    from bridge.ports import Ref
+    from bridge.receiving import as_received, lane_of
+
+    kind = OBJECTS.get(object_name)
+    if kind is None:
+        _fail(f"There is no object '{object_name}'; there are {', '.join(OBJECTS)}.")
+    with _open() as bridge:
+        engine = bridge.engine
+        (found,) = engine.salesforce.get([Ref(kind, id=record_id)], engine.syncs.reads(kind))
+        if found is None:
+            _fail(f"Salesforce has no {object_name} {record_id}.")
+        received = as_received(found)
+        engine.receive([received], origin="operator", correlation=uuid.uuid4().hex)
+        budget = time.monotonic() + bridge.settings.request_budget_s
+        standing = engine.settle([received.id], budget, [lane_of(received)]).get(received.id)
+        engine.deliver(["status"])
+        if standing is None:
+            _fail(f"No sync concerns this {object_name}.")
+        table = Table("Sync", "State", "Why")
+        for part in standing.parts:
+            table.add_row(part.sync, part.state, part.error.message if part.error else "")
+        out.print(table)
+        for one in standing.made:
+            out.print(f"{one.record} {one.number or one.id}: {one.url or ''}")
+        if standing.state in ("rejected", "dead"):
+            raise typer.Exit(1)
+
+
+@app.command()
+def pull(
+    what: Annotated[str, typer.Argument(help="orders or remittances")],
+    since: Annotated[datetime | None, typer.Option(help="UTC; the last pull where it is not given.")] = None,
+) -> None:
+    """Bring what changed in NetSuite to Salesforce, now."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from bridge.app import PULLED
+    from bridge.pulling import pull as pull_one
+
+    if what not in PULLED:
+        _fail(f"There is nothing called '{what}' to pull; there are {' and '.join(PULLED)}.")
+    start = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
+    with _open() as bridge:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:.0f} read"))
+        with Progress(*columns, TimeElapsedColumn(), console=out) as bar:
+            for name in PULLED[what]:
+                task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)
+
+                def step(read: int, task: Any = task) -> None:
+                    bar.update(task, completed=read)
+
+                report = pull_one(bridge.engine, name, since=start, settle=bridge.settle, progress=step)
+                bar.update(
+                    task, description=f"{name}: {report.sentence()}", completed=report.read, total=report.read or 1
+                )
+            task = bar.add_task("writing to Salesforce", total=None)
+            written = 0
+            lanes = [*PULLED[what], "balance", "status"]
+            while (count := bridge.engine.deliver(lanes)) > 0:
+                written += count
+                bar.update(task, completed=written, description=f"{written} written to Salesforce")
+
+
+@app.command()
+def sweep() -> None:
+    """Receive what was saved in Salesforce and no callout brought; then deliver it."""
+    from bridge.sweep import sweep as sweep_now
+
+    with _open() as bridge:
+        out.print(sweep_now(bridge.engine).sentence() + ".")
+        while bridge.engine.deliver(most=50):
+            pass
+
+
+@app.command()
+def errors() -> None:
+    """List what needs a person, grouped by cause."""
+    from bridge.ledger import desk
+
+    with _open() as bridge, bridge.ledger.read() as connection:
+        causes = desk.errors(connection)
+        if not causes:
+            out.print("Nothing needs a person.")
+            return
+        table = Table("Code", "What it means", "Who", "Records", "Newest message")
+        for cause in causes:
+            table.add_row(cause.code, cause.reason, cause.who, str(cause.count), str(cause.newest))
+        out.print(table)
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    messages: Annotated[list[int], typer.Argument(help="Numbers of messages, as the console shows them.")],
+    reason: Annotated[str, typer.Option(help="For the audit.")] = "",
+) -> None:
+    """Send messages again as they were stored. A newer save of the same record still wins."""
+    from bridge import operating
+
+    with _open() as bridge:
+        count = operating.replay(bridge.engine, messages, actor="operator", reason=reason)
+        out.print(f"{count} of {len(messages)} are on their way again.")
+        while bridge.engine.deliver(most=50):
+            pass
+
+
+@app.command()
+def pause(scope: str, reason: Annotated[str, typer.Option(help="For the audit and the console.")] = "by hand") -> None:
+    """Stop sending one sync, or '*netsuite' or '*salesforce'. Accepting goes on."""
+    from bridge import operating
+
+    with _open() as bridge:
+        known = {*bridge.engine.syncs.pushes, *bridge.engine.syncs.pulls, "*netsuite", "*salesforce"}
+        if scope not in known:
+            _fail(f"There is no sync '{scope}'; there are {', '.join(sorted(known))}.")
+        done = operating.pause(bridge.engine, scope, actor="operator", reason=reason)
+        out.print(f"{scope} is paused." if done else f"{scope} was paused already.")
+
+
+@app.command()
+def resume(scope: str) -> None:
+    """Go on with what was paused; what waits drains in order."""
+    from bridge import operating
+
+    with _open() as bridge:
+        done = operating.resume(bridge.engine, scope, actor="operator")
+        out.print(f"{scope} goes on." if done else f"{scope} was not paused.")
+
+
+@app.command()
+def doctor() -> None:
+    """Say in plain words what is configured, reachable and permitted on each side."""
+    with _open() as bridge:
+        settings = bridge.settings
+        out.print(f"Environment {settings.environment}, database {settings.database}.")
+        healthy = True
+        for title, system in (("Salesforce", bridge.salesforce), ("NetSuite", bridge.netsuite)):
+            out.print(f"[bold]{title}[/]")
+            for check in system.check():
+                mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[check.ok]
+                out.print(f"  {mark} {check.name}: {check.sentence}", highlight=False)
+                healthy = healthy and check.ok is not False
+    if not healthy:
+        raise typer.Exit(1)
+
+
+@mapping_app.command("show")
+def mapping_show(
+    sync: Annotated[str | None, typer.Argument(help="One sync; all where it is not given.")] = None,
+) -> None:
+    """Print the mapping as this site has it: target field, rule, gates."""
+    from bridge.overlay import site_syncs
+    from bridge.settings import NotConfigured, load
+
+    try:
+        _, site = load()
+        syncs = site_syncs(site)
+    except NotConfigured as error:
+        _fail(*error.problems)
+    chosen = [it for it in (*syncs.pushes.values(), *syncs.pulls.values()) if sync in (None, it.name)]
+    if not chosen:
+        _fail(f"There is no sync '{sync}'.")
+    for it in chosen:
+        source = "Application" if it.source == "Opportunity" else it.source
+        table = Table("Target field", "Rule", title=f"{it.name}: {source} → {it.target}")
+        for name, rule in it.fields.items():
+            table.add_row(name, rule.describe())
+        out.print(table)
+        for gate in getattr(it, "when", ()):
+            out.print(f"  only when {gate.describe()}")
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Recompute the chain of the audit trail and name the first row that does not fit."""
+    from bridge.ledger import audit
+
+    with _open() as bridge, bridge.ledger.read() as connection:
+        broken = list(audit.verify(connection, bridge.ledger.audit_key))
+    if broken:
+        _fail(*broken)
+    out.print("The audit trail holds.")
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    sys.exit(app())

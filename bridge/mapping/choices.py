@@ -129,6 +129,8 @@ class when:
         return (*self.test.reads(), *self.then.reads(), *self.otherwise.reads())
 
     def value(self, source: Fields, context: Context) -> Any:
+        if self.test.field not in source:  # not sent: nobody knows, so nothing is changed
+            return ABSENT
         return (self.then if self.test.holds(source, context) else self.otherwise).value(source, context)
 
     def describe(self) -> str:

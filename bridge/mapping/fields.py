@@ -34,8 +34,11 @@ class text:
 
     def value(self, source: Fields, context: Context) -> Any:
         if "{" in self.source:
-            parts = {name: source.get(name) for name in self.reads()}
-            got: Any = self.source.format(**{k: "" if v is None else plain(v) for k, v in parts.items()}).strip()
+            parts = {name: source[name] for name in self.reads() if name in source}
+            if not parts and not self.required:
+                return ABSENT
+            words = {name: "" if parts.get(name) is None else plain(parts[name]) for name in self.reads()}
+            got: Any = self.source.format(**words).strip()
             if all(blank(v) for v in parts.values()):
                 got = None
         else:
@@ -167,14 +170,14 @@ class instant:
         if blank(got):
             return None if got == "" else got
         try:
-            moment = got if isinstance(got, dt.datetime) else time.datetime.fromisoformat(str(got))
+            moment = got if isinstance(got, dt.datetime) else dt.datetime.fromisoformat(str(got))
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
             raise Rejected(
                 f"{label(self.source)} is not a moment in time.", code="NOT_A_DATE", who="sales", field=self.source
             )
-        return moment.astimezone(time.UTC)
+        return moment.astimezone(dt.UTC)
 
     def describe(self) -> str:
         return f"moment {self.source}"

@@ -42,6 +42,8 @@ class Test:
     def explain(self, source: Fields, context: Context) -> str:
         """Return why the gate is closed, in the words of a salesperson."""
         got, name = source.get(self.field), label(self.field)
+        if self.field not in source:
+            return f"{name} was not sent"
         if self.operator == "is in":
             return f"{name} is {'empty' if blank(got) else got}, needs {' or '.join(map(str, self._wanted(context)))}"
         if self.operator == "is true":

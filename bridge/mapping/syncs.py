@@ -41,6 +41,10 @@ class Push:
         reasons = [test.explain(source, context) for test in self.when if not test.holds(source, context)]
         return None if not reasons else f"Not sent: {'; '.join(reasons)}."
 
+    def unjudged(self, source: Fields) -> bool:
+        """Say whether a gate looks at a field that was not sent: closed then, but nothing is undone because of it."""
+        return any(test.field not in source for test in self.when)
+
     def links(self, source: Fields) -> Iterator[tuple[str, str]]:
         """Yield ``(sync, Salesforce id)`` for every record that this one refers to."""
         for rule in self.fields.values():

@@ -34,5 +34,5 @@ def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lamb
     commission = BROKER_COMMISSION_BILL if chosen["commission"] == "vendor_bill" else BROKER_COMMISSION
     declared = [commission if push.name == commission.name else push for push in PUSHES]
     pushes = {push.name: push for push in map(overlay, declared) if push is not None}
-    targets = {push.name: (push.target, push.external_id) for push in declared}
+    targets = {push.name: (push.target, push.external_id) for push in pushes.values()}
     return Syncs(pushes, {pull.name: pull for pull in PULLS}, Context(chosen, targets))

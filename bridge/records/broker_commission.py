@@ -8,9 +8,25 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from bridge.errors import Rejected
-from bridge.mapping import Push, compute, const, currency, date, is_not_blank, lines, link, money, number, site, text
+from bridge.mapping import (
+    Push,
+    compute,
+    const,
+    currency,
+    date,
+    decimal,
+    is_not_blank,
+    lines,
+    link,
+    money,
+    number,
+    site,
+    text,
+)
 from bridge.ports import Fields
 from bridge.records.sales_order import APPROVED
+
+CENT = Decimal("0.01")
 
 
 def commission(source: Fields, site: Fields) -> Decimal:
@@ -27,7 +43,8 @@ def commission(source: Fields, site: Fields) -> Decimal:
             who="sales",
             field="Commission_Amount__c",
         )
-    return (Decimal(str(funded)) * Decimal(str(percent)) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    share = decimal(funded, "Funded_Amount__c") * decimal(percent, "Commission_Percent__c") / 100
+    return share.quantize(CENT, ROUND_HALF_UP)
 
 
 AMOUNT = compute(
@@ -65,6 +82,7 @@ BROKER_COMMISSION_BILL = Push(
     target="vendorBill",
     external_id="bc",
     when=(*APPROVED, is_not_blank("Broker__c")),
+    numbered=True,
     fields={
         "entity": link("Broker__c", to="vendor", required=True),
         "subsidiary": site("subsidiary", ref="subsidiary"),
@@ -77,7 +95,11 @@ BROKER_COMMISSION_BILL = Push(
             "",
             fields={},
             first=[
-                {"account": site("commission_account", ref="account"), "amount": AMOUNT, "memo": text("Name", cut=True)}
+                {
+                    "account": site("commission_account", ref="account"),
+                    "amount": AMOUNT,
+                    "memo": text("Name", limit=999, cut=True),
+                }
             ],
         ),
     },

@@ -1,5 +1,7 @@
 """Account → customer. The customer exists from the first save; it is a prospect until an Application is accepted."""
 
+from typing import Any
+
 from bridge.mapping import (
     Push,
     choice,
@@ -16,14 +18,15 @@ from bridge.mapping import (
 )
 from bridge.ports import Fields, Ref
 
+WEBSITE = text("Website", limit=999)
 TERMS = {name: Ref("term", name=name) for name in ("Net 15", "Net 30", "Net 60", "Due on receipt")}
 
 
-def web_address(source: Fields, site: Fields) -> str | None:
+def web_address(source: Fields, site: Fields) -> Any:
     """Return the website with its scheme: NetSuite refuses a URL without one."""
-    address = source.get("Website")
-    if not address:
-        return None
+    address = WEBSITE.value(source, None)  # type: ignore[arg-type]  # text looks at the field only
+    if not isinstance(address, str):
+        return address
     return address if "://" in address else f"https://{address}"
 
 

@@ -35,7 +35,7 @@ def signed(name: str) -> compute:
     def amount(line: Fields, site: Fields) -> Any:
         row = site["fees"].get(line.get("Fee_Type__c")) or {}
         got: Decimal = plain.value(line, None)  # type: ignore[arg-type]  # money looks at nothing but the line
-        return got * row.get("purchase_sign", -1)
+        return got * row.get("purchase_sign", -1) + 0  # a fee of nothing is 0.00, not -0.00
 
     return compute(amount, (name, "Fee_Type__c"), f"money {name} with the fee's sign")
 

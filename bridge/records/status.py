@@ -67,7 +67,9 @@ def stamp(kind: str, salesforce_id: str, state: str, made: Iterable[Made], error
         "NetSuite_Error_Owner__c": error.who if error else None,
         "NetSuite_Synced_At__c": at,
     }
-    for one in made:
+    known = list(ID_FIELDS)
+    # The page that is shown is always the same one: of the customer, of the sales order.
+    for one in sorted((it for it in made if it.record in ID_FIELDS), key=lambda it: known.index(it.record)):
         id_field, number_field = ID_FIELDS[one.record]
         fields[id_field] = one.id
         if number_field and one.number:

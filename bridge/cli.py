@@ -299,6 +299,7 @@ def mapping_show(
     sync: Annotated[str | None, typer.Argument(help="One sync; all where it is not given.")] = None,
 ) -> None:
     """Print the mapping as this site has it: target field, rule, gates."""
+    from bridge.mapping import Sync
     from bridge.overlay import site_syncs
     from bridge.settings import NotConfigured, load
 
@@ -307,7 +308,8 @@ def mapping_show(
         syncs = site_syncs(site)
     except NotConfigured as error:
         _fail(*error.problems)
-    chosen = [it for it in (*syncs.pushes.values(), *syncs.pulls.values()) if sync in (None, it.name)]
+    declared: list[Sync] = [*syncs.pushes.values(), *syncs.pulls.values()]
+    chosen = [it for it in declared if sync in (None, it.name)]
     if not chosen:
         _fail(f"There is no sync '{sync}'.")
     for it in chosen:

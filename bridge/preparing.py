@@ -8,11 +8,13 @@ Must not know: how anything is sent.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Row, select
+from sqlalchemy.exc import DBAPIError
 
 from bridge import totals
 from bridge.errors import Rejected
@@ -38,6 +40,8 @@ from bridge.outcome import CRASHES, RESOLVE_AFTER, WAIT_FOR_PARENT
 from bridge.ports import Record, Ref
 from bridge.records import status
 from bridge.standing import standing
+
+LOG = logging.getLogger("bridge.preparing")
 
 # One list call carries about 20 transactions, or 50 entities, or 100 custom records (NetSuite Help section_1537861842).
 WEIGHTS = {
@@ -160,6 +164,14 @@ class _Step:
             work = self._work(newest, push, pull)
         except Rejected as error:
             self.settle_error(newest, error)
+            return True
+        except DBAPIError:
+            raise
+        except Exception as error:
+            # A mapping that fails on one record must not stop the lanes around it.
+            LOG.exception("The mapping of %s failed on message %s.", newest.sync, newest.id)
+            sentence = "The mapping failed on this record; the log of the bridge says where."
+            self.settle_error(newest, Rejected(sentence, code="MAPPING_FAULT", detail=type(error).__name__))
             return True
         return work is None or self._take(work)
 
@@ -337,42 +349,6 @@ def write_back(writing: Writing, about: Iterable[tuple[str, str]], sync: str = s
         for kind, salesforce_id in dict.fromkeys(about)
     ]
     messages.accept(writing, new, f"{sync}-{version}")
-
-
-def led_back(writing: Writing, records: list[Record], syncs: Syncs) -> list[Record]:
-    """Replace every ``@sync`` reference by the Salesforce record it leads to, or by nothing."""
-    asked = {
-        (value.kind[1:], str(value.id))
-        for it in records
-        for value in it.fields.values()
-        if isinstance(value, Ref) and value.kind.startswith("@")
-    }
-    pushed = [pair for pair in asked if pair[0] in syncs.pushes]
-    pulled = [pair for pair in asked if pair[0] in syncs.pulls]
-    leads: dict[tuple[str, str], Ref] = {}
-    for pair, found in links.by_target(writing.connection, pushed).items():
-        leads[pair] = Ref(syncs.pushes[pair[0]].source, id=found.source_id)
-    for pair, found in links.find(writing.connection, pulled).items():
-        leads[pair] = Ref(found.target_kind, external_id=found.target_id)
-
-    def lead(value: Any) -> Any:
-        if isinstance(value, Ref) and value.kind.startswith("@"):
-            return leads.get((value.kind[1:], str(value.id)))
-        return value
-
-    return [replace(it, fields={name: lead(value) for name, value in it.fields.items()}) for it in records]
-
-
-def _anchored(record: Record, pull: Pull) -> bool:
-    return not pull.anchors or any(record.fields.get(name) is not None for name in pull.anchors)
-
-
-def _belongs(record: Record, lost: set[str | None], pull: Pull) -> bool:
-    """Say whether *record* is one of *lost*, or a line under one."""
-    if record.ref.kind == pull.target:
-        return record.ref.external_id in lost
-    parents = (value for value in record.fields.values() if isinstance(value, Ref) and value.kind == pull.target)
-    return any(parent.external_id in lost for parent in parents)
 
 
 def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:

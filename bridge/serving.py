@@ -18,11 +18,20 @@ class Served:
         self._server: Any = create_server(app, map={}, host=host, port=port, threads=threads, ident=None)
         self.port: int = self._server.effective_port
         self.url = f"http://{host}:{self.port}"
-        self._thread = threading.Thread(target=self._server.run, name=f"web-{self.port}", daemon=True)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"web-{self.port}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except OSError:  # its loop waits on the very sockets that stopping closes
+            if not self._stopping:
+                raise
+
     def stop(self) -> None:
+        self._stopping = True
         self._server.close()
         self._thread.join(5)

@@ -20,6 +20,8 @@ from sqlalchemy import update
 from bridge.errors import Uncertain
 from bridge.failpoints import reached
 from bridge.ledger import Ledger, Writing, lanes
+from bridge.ledger.keeping import Keeper, Overtaken
+from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
 from bridge.parents import fetch
@@ -83,28 +85,33 @@ class Delivery:
                 prepared = prepare(writing, leases, self.syncs) if leases else Prepared()
                 if leases and not prepared.work:
                     release(writing, leases, self.syncs, prepared.paused)
+            more = False
             reached("before_push")
-            more = fetch(self.ledger, self.syncs, self.salesforce, prepared)
             if prepared.work:
-                sent = self._send(prepared, interactive)
+                sent = self._send(prepared, leases, interactive)
                 reached("after_push")
                 with self.ledger.write() as writing:
                     result = record(writing, sent, leases, self.syncs, prepared.paused)
                     reached("before_commit")
                 reached("after_commit")
                 count += len(sent)
-                more = more or result.more
+                more = result.more
                 for scope in result.paused:
                     self.alert("SYNC_PAUSED", f"{scope.lstrip('*')} is paused; the first reason is on the console.")
                 with self._settled:
                     self._settled.notify_all()
+            more = fetch(self.ledger, self.syncs, self.salesforce, prepared) or more
             if keys is None:
                 break
         return count
 
-    def _send(self, prepared: Prepared, interactive: bool) -> list[Sent]:
+    def _send(self, prepared: Prepared, leases: Sequence[Lease], interactive: bool) -> list[Sent]:
+        keep = Keeper(self.ledger, leases).keep
         try:
-            return send(prepared.work, self.netsuite, self.salesforce, interactive=interactive)
+            return send(prepared.work, self.netsuite, self.salesforce, interactive=interactive, keep=keep)
+        except Overtaken:
+            LOG.warning("Other hands took over these lanes; nothing more is sent or recorded for them.")
+            return []
         except Exception as error:
             # A fault of our own: what was on its way may have arrived, and the lanes must not stay leased.
             LOG.exception("Sending failed unexpectedly.")

@@ -7,7 +7,7 @@ Must not know: SQL, SOAP, HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,14 +31,20 @@ class Sent:
     adopted: bool = False
 
 
-def send(work: Sequence[Work], netsuite: System, salesforce: MirrorSystem, *, interactive: bool) -> list[Sent]:
-    """Send *work*, each piece settled on its own, in order."""
+def send(
+    work: Sequence[Work], netsuite: System, salesforce: MirrorSystem, *, interactive: bool, keep: Callable[[], None]
+) -> list[Sent]:
+    """Send *work*, each piece settled on its own, in order. *keep* is called before each call that takes time: it
+    makes sure that the lanes are still ours for as long as the call may last, or raises.
+    """
     pushes = [it for it in work if isinstance(it.sync, Push)]
     others = [it for it in work if not isinstance(it.sync, Push)]
     balances = _balances([it for it in others if it.row.sync == totals.SYNC], salesforce)
     settled = {it.work.row.id for it in balances}
     rows = [it for it in others if it.row.id not in settled]
-    return [*_to_netsuite(pushes, netsuite, interactive), *balances, *_to_salesforce(rows, salesforce, interactive)]
+    there = _to_netsuite(pushes, netsuite, interactive, keep)
+    keep()
+    return [*there, *balances, *_to_salesforce(rows, salesforce, interactive)]
 
 
 def _balances(work: list[Work], salesforce: MirrorSystem) -> list[Sent]:
@@ -57,7 +63,7 @@ def _balances(work: list[Work], salesforce: MirrorSystem) -> list[Sent]:
     return done
 
 
-def _to_netsuite(work: list[Work], netsuite: System, interactive: bool) -> list[Sent]:
+def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
     done: dict[int, Sent] = {}
     ask = [it for it in work if it.resolve or _lines_unknown(it)]
     if ask:
@@ -80,9 +86,11 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool) -> list[
     rest = [it for it in work if it.row.id not in done]
     if rest:
         ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
+        keep()
         outcomes = netsuite.upsert(ready, interactive=interactive)
         for it, outcome in zip(rest, outcomes, strict=True):
             done[it.row.id] = Sent(it, outcome)
+        keep()
         _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]

@@ -1,0 +1,36 @@
+"""Keep leases while a long piece of work goes on: a lease outlives the call it covers.
+
+Must not know: any system.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from bridge.ledger import Ledger, lanes
+from bridge.ledger.lanes import LEASE, Lease
+
+CALL_S = 120.0  # the longest call to another system
+
+
+class Overtaken(Exception):
+    """Somebody else holds one of the lanes now; what we would send could undo what they sent."""
+
+
+class Keeper:
+    """Renews *leases*, which were taken just now, when less time is left than one call may need."""
+
+    def __init__(self, ledger: Ledger, leases: Sequence[Lease]) -> None:
+        self._ledger, self._leases = ledger, leases
+        self._until = time.monotonic() + LEASE.total_seconds()
+
+    def keep(self) -> None:
+        """Make sure that the lanes are ours for one more call. Raises Overtaken."""
+        if self._until - time.monotonic() > CALL_S:
+            return
+        with self._ledger.write() as writing:
+            if len(lanes.still_held(writing.connection, self._leases)) < len(self._leases):
+                raise Overtaken
+            lanes.renew(writing.connection, self._leases, writing.now)
+        self._until = time.monotonic() + LEASE.total_seconds()

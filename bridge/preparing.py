@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -25,7 +26,6 @@ from bridge.ledger.models import (
     DEAD,
     DEFERRED,
     HELD,
-    OPEN,
     PENDING,
     REJECTED,
     SENDING,
@@ -36,7 +36,8 @@ from bridge.ledger.models import (
 )
 from bridge.mapping import LINE_ID, LINE_LISTS, Pull, Push, Syncs
 from bridge.mapping import external_id as our_external_id
-from bridge.outcome import CRASHES, RESOLVE_AFTER, WAIT_FOR_PARENT
+from bridge.mirroring import mirrored
+from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, WAIT_FOR_PARENT
 from bridge.ports import Record, Ref
 from bridge.records import status
 from bridge.standing import standing
@@ -54,6 +55,8 @@ WEIGHTS = {
 }
 LIGHT = 1 / 100
 ROWS_A_BATCH = 200  # of a pull: one Salesforce collection
+BALANCE = 1 / 50  # each reads all rows of its Application
+ELSEWHERE = timedelta(seconds=5)  # until a moved record looks again whether its old lane has settled
 
 
 @dataclass
@@ -69,6 +72,8 @@ class Work:
     resolve: bool = False
     after: frozenset[str] = frozenset()
     keys: list[str] = field(default_factory=list)
+    rows: dict[str, str] = field(default_factory=dict)
+    unled: str | None = None
     number: str | None = None
     parts: dict[str, Any] = field(default_factory=dict)
 
@@ -129,8 +134,15 @@ class _Step:
         groups: dict[tuple[str, str], list[Row[Any]]] = {}
         for row in self.rows:
             groups.setdefault((row.sync, row.source_id), []).append(row)
-        elsewhere = self._in_flight_elsewhere()
-        return [rows for key, rows in groups.items() if key not in elsewhere]
+        for key in self._in_flight_elsewhere() & groups.keys():
+            self._put_off(groups.pop(key), self.now + ELSEWHERE, "SENT_ELSEWHERE")
+        return list(groups.values())
+
+    def _put_off(self, rows: Iterable[Row[Any]], until: datetime, code: str) -> None:
+        """Let *rows* wait for an earlier change of theirs: else they would be due, and looked at, all the time."""
+        for row in rows:
+            if row.state in (PENDING, DEFERRED) and (row.due_at is None or row.due_at < until):
+                self.changes.set(row, DEFERRED, due_at=until, code=code, who="nobody", say=row.state == PENDING)
 
     def _in_flight_elsewhere(self) -> set[tuple[str, str]]:
         """Find records that moved here while an older change of theirs is being sent in another lane."""
@@ -156,10 +168,13 @@ class _Step:
                 if row is not newest:
                     self.changes.set(row, SUPERSEDED)
         push, pull = self.syncs.pushes.get(newest.sync), self.syncs.pulls.get(newest.sync)
-        scopes = {newest.sync, "*netsuite" if push else "*salesforce"}
-        overtaking = len(rows) > 1 and not unsure
-        if scopes & self.paused or (newest.due_at is not None and newest.due_at > self.now and not overtaking):
+        if {newest.sync, "*netsuite" if push else "*salesforce"} & self.paused:
             return True
+        if newest.due_at is not None and newest.due_at > self.now:
+            self._put_off([row for row in rows if unsure and row is not newest], newest.due_at, "EARLIER_CHANGE_UNSURE")
+            return True
+        if newest.crashes and self.prepared.work:
+            return False  # it goes alone: if it stops its worker again, nobody else is blamed
         try:
             work = self._work(newest, push, pull)
         except Rejected as error:
@@ -184,6 +199,7 @@ class _Step:
                     row, DEAD, crashes=row.crashes + 1, code="QUARANTINED", who="administrator",
                     reason="This record stopped its worker three times; it waits for a person.",
                 )  # fmt: skip
+                self.tell(row)
                 continue
             due = max(self.now, (row.sent_at or self.now) + RESOLVE_AFTER)
             self.changes.set(
@@ -212,38 +228,48 @@ class _Step:
 
     def _push(self, row: Row[Any], push: Push) -> Work | None:
         source, known = self.source(row), self.links.get((row.sync, row.source_id))
-        if source.get("@deleted"):
-            self._hold(row, "It was deleted in Salesforce; its NetSuite record stays.", "DELETED_IN_SALESFORCE")
-            return None
-        stamp = (row.version, row.modified_at)
-        if known and stamp < (known.version, known.modified_at) and not row.forced:
+        if known and (row.version, row.modified_at) < (known.version, known.modified_at):
             self.changes.set(row, SUPERSEDED)
             return None
-        reason = push.held(source, self.syncs.context)
-        if reason is not None:
-            return self._closed(row, push, known, reason)
+        if source.get("@deleted"):
+            # Nothing is written back: there is no record any more that could show it.
+            reason = "It was deleted in Salesforce" + ("; its NetSuite record stays." if known else ".")
+            self.changes.set(row, HELD, code="DELETED_IN_SALESFORCE", reason=reason, who="accounting")
+            return None
+        closed = push.held(source, self.syncs.context)
+        if closed is not None:
+            return self._closed(row, push, known, closed, source)
         after = self._parents(row, push, source)
         if after is None:
             return None
-        record = self._own(push.record(row.source_id, source, self.syncs.context), push, source)
+        record = push.record(row.source_id, source, self.syncs.context)
+        # Before our ids become NetSuite's: a parent made in the same call must not look like a change at the next save.
         mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
-        if known and known.fingerprint == mark and not row.forced and row.state != UNCERTAIN:
-            self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
-            links.save(self.writing, [replace(known, version=row.version, modified_at=row.modified_at)])
-            self.tell(row)
+        if self._same(row, known, mark):
             return None
-        return Work(row, self.leases[row.lane], push, [record], known, mark, row.state == UNCERTAIN, after)
+        own = self._own(record, push, source)
+        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after)
 
-    def _closed(self, row: Row[Any], push: Push, known: Link | None, reason: str) -> Work | None:
-        if known is None or push.closing is None:
+    def _same(self, row: Row[Any], known: Link | None, mark: str) -> bool:
+        """Settle *row* as unchanged if what it would write is what was last written."""
+        if known is None or known.fingerprint != mark or row.forced or row.state == UNCERTAIN:
+            return False
+        self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
+        links.save(self.writing, [replace(known, version=row.version, modified_at=row.modified_at)])
+        self.tell(row)
+        return True
+
+    def _closed(
+        self, row: Row[Any], push: Push, known: Link | None, reason: str, source: Mapping[str, Any]
+    ) -> Work | None:
+        if known is None or push.closing is None or push.unjudged(source):
             code = "GATE_CLOSED_AFTER" if known else "GATE_CLOSED"
             extra = f" {push.label} {known.number or known.target_id} stays in NetSuite." if known else ""
             self._hold(row, reason + extra, code, "accounting" if known else "sales")
             return None
         record = Record(Ref(push.target, external_id=our_external_id(push.external_id, row.source_id)), push.closing)
         mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
-        if known.fingerprint == mark:
-            self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
+        if self._same(row, known, mark):
             return None
         return Work(row, self.leases[row.lane], push, [record], known, mark, row.state == UNCERTAIN)
 
@@ -257,18 +283,26 @@ class _Step:
         for to, parent_id in push.links(source):
             if (to, parent_id) in self.links or (to, parent_id) == (push.name, row.source_id):
                 continue
+            if to not in self.syncs.pushes:  # switched off at this site
+                continue
             if f"{to}:{parent_id}" in self.chosen:
                 first.add(f"{to}:{parent_id}")
                 continue
-            parent = self.syncs.pushes.get(to)
-            words = parent.label.lower() if parent else to
+            parent = self.syncs.pushes[to]
+            waits, words = f"{to}:{parent_id}", f"the {parent.label.lower()} {parent_id}"
+            if self.now - row.created_at > HORIZON:
+                # Still freed by its parent, should that ever come.
+                self.changes.set(
+                    row, DEAD, waits_for=waits, code="PARENT_NEVER_CAME", who="administrator",
+                    reason=f"It waited for {words} for {int(HORIZON.total_seconds() // 3600)} hours.",
+                )  # fmt: skip
+                self.tell(row)
+                return None
             self.changes.set(
-                row, DEFERRED, waits_for=f"{to}:{parent_id}", due_at=self.now + WAIT_FOR_PARENT,
-                code="WAITING_FOR_PARENT", who="nobody", reason=f"Waiting for the {words} {parent_id}.",
-                say=row.state == PENDING,
+                row, DEFERRED, waits_for=waits, due_at=self.now + WAIT_FOR_PARENT, code="WAITING_FOR_PARENT",
+                who="nobody", reason=f"Waiting for {words}.", say=row.state != DEFERRED,
             )  # fmt: skip
-            if parent is not None:
-                self.prepared.missing.add((to, parent.source, parent_id))
+            self.prepared.missing.add((to, parent.source, parent_id))
             return None
         return frozenset(first)
 
@@ -291,25 +325,20 @@ class _Step:
 
     def _pull(self, row: Row[Any], pull: Pull) -> Work | None:
         source, known = self.source(row), self.links.get((row.sync, row.source_id))
-        if known and (row.version, row.modified_at) < (known.version, known.modified_at) and not row.forced:
+        if known and (row.version, row.modified_at) < (known.version, known.modified_at):
             self.changes.set(row, SUPERSEDED)
             return None
-        records = pull.records(source["source"], source.get("related", {}), self.syncs.context)
-        records = led_back(self.writing, records, self.syncs)
-        lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
-        records = [it for it in records if not _belongs(it, lost, pull)]
-        keys = [str(it.ref.external_id) for it in records if it.ref.kind == pull.target]
-        if pull.gone is not None and known is not None:
-            dropped = [key for key in known.parts.get("keys", ()) if key not in keys]
-            records += [Record(Ref(pull.target, external_id=key), pull.gone) for key in dropped]
-        if not records:
+        found = mirrored(self.writing, source, pull, known, self.syncs)
+        if not found.records and not found.gone:
             self.changes.set(row, HELD, code="NOT_OURS", reason="Nothing in Salesforce belongs to it.", who="nobody")
             return None
-        mark = plain.fingerprint([[it.ref, dict(it.fields)] for it in records])
-        if known and known.fingerprint == mark and not row.forced:
-            self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
+        mark = plain.fingerprint([[it.ref, dict(it.fields)] for it in found.records])
+        if not found.gone and self._same(row, known, mark):
             return None
-        return Work(row, self.leases[row.lane], pull, records, known, mark, keys=keys)
+        return Work(
+            row, self.leases[row.lane], pull, [*found.records, *found.gone], known, mark,
+            keys=found.keys, rows=found.lines, unled=found.unled,
+        )  # fmt: skip
 
     def _balance(self, row: Row[Any]) -> Work | None:
         pull = next((it for it in self.syncs.pulls.values() if it.totals is not None), None)
@@ -331,7 +360,9 @@ class _Step:
         if isinstance(work.sync, Push):
             weight = WEIGHTS.get(work.sync.target, LIGHT)
         else:
-            weight = len(work.records) / ROWS_A_BATCH
+            weight = BALANCE if work.row.sync == totals.SYNC else len(work.records) / ROWS_A_BATCH
+        if work.row.crashes:
+            weight = 1
         if self.load[work.system] and self.load[work.system] + weight > 1 + 1e-9:
             return False
         self.load[work.system] += weight
@@ -362,6 +393,3 @@ def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:
                 for row in fields[name]
             ]  # fmt: skip
     return replace(record, fields=fields)
-
-
-__all__ = ["OPEN", "Prepared", "Work", "led_back", "prepare", "without_line_ids", "write_back"]

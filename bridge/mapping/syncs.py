@@ -106,13 +106,14 @@ class Pull:
 
 @dataclass(frozen=True)
 class Child:
-    """A sublist that becomes records of their own under the parent's."""
+    """A sublist that becomes records of their own under the parent's. *gone* is written over a line that left it."""
 
     source: str
     target: str
     key: text
     parent: str
     fields: Mapping[str, Rule]
+    gone: Fields | None = None
 
 
 @dataclass(frozen=True)

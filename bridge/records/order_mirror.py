@@ -62,6 +62,11 @@ def _mirror(name: str, kind: str, words: str, push: str, entity: str) -> Pull:
                     "Rate__c": compute(plain_rate, ("rate",), "number rate, where it is an amount"),
                     "Amount__c": money("amount"),
                 },
+                gone={
+                    "Quantity__c": Decimal(0),
+                    "Amount__c": Decimal(0),
+                    "Description__c": "No longer on the order",
+                },
             ),
         ),
     )

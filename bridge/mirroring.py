@@ -1,0 +1,95 @@
+"""The way back: which rows of Salesforce a NetSuite record stands for, and which it no longer does.
+
+Must not know: how anything is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bridge.ledger import Writing, links
+from bridge.ledger.links import Link
+from bridge.mapping import Pull, Syncs
+from bridge.ports import Record, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What to write. *keys* and *lines* are the external ids of rows and of lines under them that exist from now on.
+
+    *gone*: rows that were written once and are no longer part of it. *unled*: ``sync:id`` of a record that a row
+    refers to and that has no mirror yet.
+    """
+
+    records: list[Record]
+    keys: list[str] = field(default_factory=list)
+    lines: dict[str, str] = field(default_factory=dict)
+    gone: list[Record] = field(default_factory=list)
+    unled: str | None = None
+
+
+def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link | None, syncs: Syncs) -> Mirrored:
+    """Map one NetSuite record to the rows that are ours, parents first. Raises Rejected."""
+    mapped = pull.records(source["source"], source.get("related", {}), syncs.context)
+    records, unled = led_back(writing, mapped, syncs)
+    lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
+    records = [it for it in records if not _belongs(it, lost, pull)]
+    keys = [str(it.ref.external_id) for it in records if it.ref.kind == pull.target]
+    lines = {str(it.ref.external_id): it.ref.kind for it in records if it.ref.kind != pull.target}
+    return Mirrored(records, keys, lines, list(_gone(pull, known, keys, lines)) if known else [], unled)
+
+
+def _gone(pull: Pull, known: Link, keys: list[str], lines: dict[str, str]) -> list[Record]:
+    """Return what is written over rows and lines that were there and are not any more."""
+    found = []
+    if pull.gone is not None:
+        dropped = [key for key in known.parts.get("keys", ()) if key not in keys]
+        found = [Record(Ref(pull.target, external_id=key), pull.gone) for key in dropped]
+    blanks = {child.target: child.gone for child in pull.children if child.gone is not None}
+    for key, kind in known.parts.get("rows", {}).items():
+        if key not in lines and kind in blanks:
+            found.append(Record(Ref(kind, external_id=key), blanks[kind]))
+    return found
+
+
+def led_back(writing: Writing, records: list[Record], syncs: Syncs) -> tuple[list[Record], str | None]:
+    """Replace every ``@sync`` reference by the Salesforce record it leads to, or by nothing.
+
+    Also returns ``sync:id`` of a mirror that is not there yet: it may come later, and then the row is written again.
+    """
+    asked = {
+        (value.kind[1:], str(value.id))
+        for it in records
+        for value in it.fields.values()
+        if isinstance(value, Ref) and value.kind.startswith("@")
+    }
+    pushed = [pair for pair in asked if pair[0] in syncs.pushes]
+    pulled = [pair for pair in asked if pair[0] in syncs.pulls]
+    leads: dict[tuple[str, str], Ref] = {}
+    for pair, found in links.by_target(writing.connection, pushed).items():
+        leads[pair] = Ref(syncs.pushes[pair[0]].source, id=found.source_id)
+    for pair, found in links.find(writing.connection, pulled).items():
+        leads[pair] = Ref(found.target_kind, external_id=found.target_id)
+
+    def lead(value: Any) -> Any:
+        if isinstance(value, Ref) and value.kind.startswith("@"):
+            return leads.get((value.kind[1:], str(value.id)))
+        return value
+
+    unled = min((f"{sync}:{it}" for sync, it in pulled if (sync, it) not in leads), default=None)
+    return [replace(it, fields={name: lead(value) for name, value in it.fields.items()}) for it in records], unled
+
+
+def _anchored(record: Record, pull: Pull) -> bool:
+    return not pull.anchors or any(record.fields.get(name) is not None for name in pull.anchors)
+
+
+def _belongs(record: Record, lost: set[str | None], pull: Pull) -> bool:
+    """Say whether *record* is one of *lost*, or a line under one."""
+    if record.ref.kind == pull.target:
+        return record.ref.external_id in lost
+    parents = (value for value in record.fields.values() if isinstance(value, Ref) and value.kind == pull.target)
+    return any(parent.external_id in lost for parent in parents)
+
+

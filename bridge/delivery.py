@@ -14,13 +14,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bridge.errors import Uncertain
 from bridge.failpoints import reached
 from bridge.ledger import Ledger, Writing, lanes
-from bridge.ledger.keeping import Keeper, Overtaken
+from bridge.ledger.keeping import Keeper
 from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
@@ -28,7 +29,7 @@ from bridge.parents import fetch
 from bridge.ports import MirrorSystem, Received, System
 from bridge.preparing import Prepared, prepare, write_back
 from bridge.receiving import accept
-from bridge.recording import record, release
+from bridge.recording import Recorded, record, release
 from bridge.sending import Sent, send
 from bridge.standing import Standing, is_open, standing
 
@@ -57,8 +58,9 @@ class Delivery:
 
     def receive(self, received: Sequence[Received], *, origin: str, correlation: str) -> list[int]:
         """Store what arrived, and return the ids of the new messages: durable before anybody is told."""
-        with self.ledger.write() as writing:
-            return accept(writing, self.syncs, received, origin=origin, correlation=correlation)
+        return self.ledger.commit(
+            lambda writing: accept(writing, self.syncs, received, origin=origin, correlation=correlation)
+        )
 
     def deliver(
         self,
@@ -77,22 +79,15 @@ class Delivery:
         """
         count = 0
         more = True
-        while more and (until is None or time.monotonic() < until):
-            with self.ledger.write() as writing:
-                if accept is not None:
-                    keys, accept = accept(writing), None
-                leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
-                prepared = prepare(writing, leases, self.syncs) if leases else Prepared()
-                if leases and not prepared.work:
-                    release(writing, leases, self.syncs, prepared.paused)
-            more = False
+        # Whoever brings something is never too late to have it stored.
+        while accept is not None or (more and (until is None or time.monotonic() < until)):
+            keys, leases, prepared = self.ledger.commit(partial(self._begin, keys, most, accept))
+            accept, more = None, False
             reached("before_push")
             if prepared.work:
                 sent = self._send(prepared, leases, interactive)
                 reached("after_push")
-                with self.ledger.write() as writing:
-                    result = record(writing, sent, leases, self.syncs, prepared.paused)
-                    reached("before_commit")
+                result = self.ledger.commit(partial(self._finish, sent, leases, prepared))
                 reached("after_commit")
                 count += len(sent)
                 more = result.more
@@ -105,13 +100,26 @@ class Delivery:
                 break
         return count
 
+    def _begin(
+        self, keys: Sequence[str] | None, most: int, accept: Callable[[Writing], Sequence[str]] | None, writing: Writing
+    ) -> tuple[Sequence[str] | None, list[Lease], Prepared]:
+        if accept is not None:
+            keys = accept(writing)
+        leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
+        prepared = prepare(writing, leases, self.syncs) if leases else Prepared()
+        if leases and not prepared.work:
+            release(writing, leases, self.syncs, prepared.paused)
+        return keys, leases, prepared
+
+    def _finish(self, sent: list[Sent], leases: list[Lease], prepared: Prepared, writing: Writing) -> Recorded:
+        result = record(writing, sent, leases, self.syncs, prepared.paused)
+        reached("before_commit")
+        return result
+
     def _send(self, prepared: Prepared, leases: Sequence[Lease], interactive: bool) -> list[Sent]:
         keep = Keeper(self.ledger, leases).keep
         try:
             return send(prepared.work, self.netsuite, self.salesforce, interactive=interactive, keep=keep)
-        except Overtaken:
-            LOG.warning("Other hands took over these lanes; nothing more is sent or recorded for them.")
-            return []
         except Exception as error:
             # A fault of our own: what was on its way may have arrived, and the lanes must not stay leased.
             LOG.exception("Sending failed unexpectedly.")
@@ -131,8 +139,7 @@ class Delivery:
             waiting = [part for it in found.values() for part in it.parts if is_open([part.state])]
             if not waiting or time.monotonic() >= until:
                 return found
-            parents = [part.waits_for.split(":", 1)[1] for part in waiting if part.waits_for]
-            if not self.deliver(self._lanes([*ids, *parents]), interactive=True, until=until):
+            if not self.deliver(self._lanes(ids), interactive=True, until=until):
                 with self._settled:
                     self._settled.wait(min(0.05, max(0.0, until - time.monotonic())))
 
@@ -142,11 +149,20 @@ class Delivery:
             return standing(connection, ids, self.netsuite.url)
 
     def _lanes(self, ids: Sequence[str]) -> list[str]:
+        """Return the lanes in which the open messages of *ids* lie, and those of what they wait for in turn."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        asked = set(ids)
         with self.ledger.read() as connection:
-            query = message.select().with_only_columns(message.c.queue).where(
-                message.c.source_id.in_(list(ids)), message.c.queue.is_not(None)
-            )  # fmt: skip
-            return list(connection.execute(query.distinct()).scalars())
+            while asked:
+                seen |= asked
+                query = select(message.c.queue, message.c.waits_for).where(
+                    message.c.source_id.in_(asked), message.c.queue.is_not(None)
+                )
+                rows = connection.execute(query).all()
+                found.update(row.queue for row in rows)
+                asked = {row.waits_for.split(":", 1)[1] for row in rows if row.waits_for} - seen
+        return sorted(found)
 
     def promise_write_back(self, ids: Sequence[str]) -> None:
         """The caller's time is over: what is still open is written back by the bridge, what just settled now."""

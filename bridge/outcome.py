@@ -11,6 +11,7 @@ from datetime import timedelta
 # After each failed try; then hourly until the horizon. Source: failure model, "Retry schedule".
 STEPS_S = (1, 5, 30, 120, 600, 1800, 3600)
 HORIZON = timedelta(hours=76)
+TRIES = 40  # and so often at least; by the schedule about eighty fall into the horizon
 JITTER = 0.2
 RESOLVE_AFTER = timedelta(seconds=60)  # NetSuite may go on working on a request whose caller has left
 THROTTLE_S = 2.0

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from bridge.errors import Deferred, Misconfigured
 from bridge.ledger import Ledger, messages
-from bridge.ledger.models import REJECTED, message
+from bridge.ledger.models import OPEN, REJECTED, message
 from bridge.mapping import Syncs
 from bridge.ports import MirrorSystem, Ref
 from bridge.preparing import Prepared, write_back
@@ -49,7 +49,7 @@ def _reject_orphans(ledger: Ledger, sync: str, gone: Iterable[str]) -> None:
     for parent_id in gone:
         with ledger.write() as writing:
             waiting = message.c.waits_for == f"{sync}:{parent_id}"
-            rows = writing.connection.execute(message.select().where(waiting)).all()
+            rows = writing.connection.execute(message.select().where(waiting, message.c.state.in_(OPEN))).all()
             changes = messages.Changes(writing)
             for row in rows:
                 reason = f"The record it refers to ({parent_id}) does not exist in Salesforce."

@@ -6,23 +6,26 @@ Must not know: any system, HTTP.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from sqlalchemy import bindparam, select
 
 from bridge import totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ledger import Writing, lanes, links, marks, messages
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
-from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN
+from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN, message
 from bridge.mapping import Pull, Push, Syncs
-from bridge.outcome import HORIZON, resolve_after, retry_after, throttle_after
+from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import Work, write_back
 from bridge.records.status import SYNC
 from bridge.sending import Sent
 
 # These say that one kind of record is not permitted; every other misconfiguration concerns the whole system.
+_PROMISED = select(message.c.id).where(message.c.id.in_(bindparam("ids", expanding=True)), message.c.write_back)
 ONE_SYNC = ("INSUFFICIENT_PERMISSION", "WS_PERMISSION_REQD", "PERMISSION_VIOLATION", "RECORD_TYPE_UNKNOWN")
 
 
@@ -42,7 +45,9 @@ def record(
     A lane that somebody else has taken over in the meantime is left alone: what we learned about it may be stale, and
     its new holder looks the records up.
     """
+    shut = set(shut)
     held = lanes.still_held(writing.connection, leases)
+    promised = _promised(writing, sent)
     changes, new, made = messages.Changes(writing), [], []
     paused: list[str] = []
     back: list[tuple[str, str]] = []
@@ -58,18 +63,20 @@ def record(
         else:
             scope = _failed(writing, changes, it.work, it.outcome)
             paused += [scope] if scope else []
-        if isinstance(it.work.sync, Push) and row.write_back:
+        if isinstance(it.work.sync, Push) and (row.write_back or row.id in promised):
             back.append((row.source_kind, row.source_id))
         if isinstance(it.outcome, Written):
             owed += _balances_to_renew(it.work)
     changes.flush()
     links.save(writing, new)
-    _remember_numbers(writing, sent, syncs)
+    back += _remember_numbers(writing, [it for it in sent if it.work.row.lane in held], syncs)
     messages.free_waiting(writing, made)
     write_back(writing, back)
     write_back(writing, owed, totals.SYNC)
     keep = [it for it in leases if it.key in held]
-    return Recorded(paused, release(writing, keep, syncs, {*shut, *paused}))
+    # A pause that has ended since made its lanes due; they must stay so.
+    still = {it.scope for it in marks.pauses(writing.connection)} if shut else set()
+    return Recorded(paused, release(writing, keep, syncs, {*still, *paused}))
 
 
 def release(writing: Writing, leases: Sequence[Lease], syncs: Syncs, shut: Iterable[str]) -> bool:
@@ -92,17 +99,20 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     assert isinstance(it.outcome, Written)  # noqa: S101  # narrows the type; the caller has just looked
     ref = it.outcome.ref
     target_id = ref.id if isinstance(work.sync, Push) else (ref.external_id or ref.id)
+    known = work.link
     how = "adopted" if it.adopted else DELIVERED
+    if isinstance(work.sync, Push) and known is not None and known.target_id != target_id:
+        how = "recreated"  # somebody deleted it in NetSuite: the audit must say so
     changes.attempted(row, work.lease.epoch, how, detail="; ".join(it.outcome.warnings) or None)
     changes.set(
-        row, DELIVERED, action="adopted" if it.adopted else None, target_kind=ref.kind, target_id=str(target_id)[:40]
-    )
+        row, DELIVERED, action=how, target_kind=ref.kind, target_id=str(target_id), waits_for=work.unled,
+        code="RECREATED" if how == "recreated" else None,
+    )  # fmt: skip
     if work.sync is None or row.sync == totals.SYNC:
         return []
-    known = work.link
     parts: dict[str, Any] = work.parts or (known.parts if known else {})
     if isinstance(work.sync, Pull):
-        parts = {"keys": work.keys, "parents": _parents(work)}
+        parts = {"keys": work.keys, "rows": work.rows, "parents": _parents(work)}
     return [
         Link(
             row.sync,
@@ -135,8 +145,17 @@ def _balances_to_renew(work: Work) -> list[tuple[str, str]]:
     return [(work.sync.totals.parent_kind, it) for it in dict.fromkeys([*before, *_parents(work)])]
 
 
-def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> None:
-    """Fill an order's number in its link from the mirror, where reading it back after the push had failed."""
+def _promised(writing: Writing, sent: Sequence[Sent]) -> set[int]:
+    """Return the messages whose caller gave up waiting while they were being sent: what became of them is owed."""
+    asked = [it.work.row.id for it in sent if isinstance(it.work.sync, Push) and not it.work.row.write_back]
+    return set(writing.connection.execute(_PROMISED, {"ids": asked}).scalars()) if asked else set()
+
+
+def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> list[tuple[str, str]]:
+    """Fill an order's number in its link from the mirror, where reading it back after the push had failed.
+
+    Returns the Salesforce records that do not show their number yet.
+    """
     mirrored = {
         (it.work.sync.mirrors, it.work.row.source_id): str(it.work.records[0].fields.get("Name") or "")
         for it in sent
@@ -145,14 +164,9 @@ def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> N
     if mirrored:
         found = links.by_target(writing.connection, mirrored)
         blank = {pair: one for pair, one in found.items() if not one.number and mirrored[pair]}
-        links.save(writing, [_numbered(one, mirrored[pair]) for pair, one in blank.items()])
-
-
-def _numbered(one: Link, number: str) -> Link:
-    return Link(
-        one.sync, one.source_id, one.target_kind, one.target_id, one.version, one.modified_at, one.fingerprint,
-        one.external_id, number, one.parts,
-    )  # fmt: skip
+        links.save(writing, [replace(one, number=mirrored[pair]) for pair, one in blank.items()])
+        return [(syncs.pushes[one.sync].source, one.source_id) for one in blank.values() if one.sync in syncs.pushes]
+    return []
 
 
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:
@@ -176,7 +190,8 @@ def _failed(writing: Writing, changes: messages.Changes, work: Work, error: Brid
     if isinstance(error, Rejected):
         changes.set(row, REJECTED, attempts=attempts, **about)
         return None
-    if writing.now - row.created_at > HORIZON:
+    # Time alone does not count: a record that was paused for days has hardly been tried.
+    if writing.now - row.created_at > HORIZON and attempts >= TRIES:
         reason = f"{error.message} It was tried for {int(HORIZON.total_seconds() // 3600)} hours."
         changes.set(row, DEAD, attempts=attempts, **{**about, "reason": reason, "who": "administrator"})
         return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from bridge import totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
+from bridge.ledger.keeping import Overtaken
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
 from bridge.ports import MirrorSystem, Record, Ref, System, Written
 from bridge.preparing import Work, without_line_ids
@@ -34,32 +35,50 @@ class Sent:
 def send(
     work: Sequence[Work], netsuite: System, salesforce: MirrorSystem, *, interactive: bool, keep: Callable[[], None]
 ) -> list[Sent]:
-    """Send *work*, each piece settled on its own, in order. *keep* is called before each call that takes time: it
-    makes sure that the lanes are still ours for as long as the call may last, or raises.
+    """Send *work*, each piece settled on its own, in order.
+
+    *keep* is called before each call that writes: it makes sure that the lanes are still ours for as long as the call
+    may last, or raises Overtaken. What was sent before that is told all the same; the rest was not sent.
     """
     pushes = [it for it in work if isinstance(it.sync, Push)]
     others = [it for it in work if not isinstance(it.sync, Push)]
+    there = _to_netsuite(pushes, netsuite, interactive, keep) if pushes else []
+    if not others:
+        return there
+    try:
+        keep()
+    except Overtaken:
+        return [*there, *map(_not_sent, others)]
     balances = _balances([it for it in others if it.row.sync == totals.SYNC], salesforce)
     settled = {it.work.row.id for it in balances}
     rows = [it for it in others if it.row.id not in settled]
-    there = _to_netsuite(pushes, netsuite, interactive, keep)
-    keep()
     return [*there, *balances, *_to_salesforce(rows, salesforce, interactive)]
+
+
+def _not_sent(work: Work) -> Sent:
+    return Sent(work, Deferred("Other hands took over one of its lanes before it was sent.", code="OVERTAKEN"))
 
 
 def _balances(work: list[Work], salesforce: MirrorSystem) -> list[Sent]:
     """Fill in what each piece of balance work writes; return those that could not be read or need no writing."""
     done: list[Sent] = []
+    by_pull: dict[str, list[Work]] = {}
     for it in work:
-        if not isinstance(it.sync, Pull) or it.sync.totals is None:
+        if isinstance(it.sync, Pull):
+            by_pull.setdefault(it.sync.name, []).append(it)
+    for own in by_pull.values():
+        pull = own[0].sync
+        if not isinstance(pull, Pull) or pull.totals is None:
             continue
         try:
-            it.records = totals.refreshed(salesforce, it.sync, it.sync.totals, [it.row.source_id])
+            found = totals.refreshed(salesforce, pull, pull.totals, [it.row.source_id for it in own])
         except BridgeError as error:
-            done.append(Sent(it, error))
+            done += [Sent(it, error) for it in own]
             continue
-        if not it.records:
-            done.append(Sent(it, Written(Ref(it.row.source_kind, id=it.row.source_id))))
+        for it in own:
+            it.records = found.get(it.row.source_id, [])
+            if not it.records:
+                done.append(Sent(it, Written(Ref(it.row.source_kind, id=it.row.source_id))))
     return done
 
 
@@ -74,7 +93,8 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
             for it in ask:
                 # A look-up that failed proves nothing: what was uncertain stays uncertain.
                 unsure = Uncertain(error.message, code=error.code, detail=error.detail)
-                done[it.row.id] = Sent(it, error if isinstance(error, Misconfigured) or not it.resolve else unsure)
+                plain = not it.resolve or isinstance(error, Misconfigured) or getattr(error, "throttled", False)
+                done[it.row.id] = Sent(it, error if plain else unsure)
         for it, record in zip(ask, found, strict=False):
             if record is None:
                 continue
@@ -82,15 +102,17 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 _remember(it, record)
                 done[it.row.id] = Sent(it, Written(record.ref), adopted=True)
             else:
-                it.parts = {"lines": keyed(it.records[0], record, {})}
+                it.parts = {"lines": keyed(it.records[0], record, _known_lines(it))}
     rest = [it for it in work if it.row.id not in done]
     if rest:
         ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
-        keep()
+        try:
+            keep()
+        except Overtaken:
+            return [done.get(it.row.id) or _not_sent(it) for it in work]
         outcomes = netsuite.upsert(ready, interactive=interactive)
         for it, outcome in zip(rest, outcomes, strict=True):
             done[it.row.id] = Sent(it, outcome)
-        keep()
         _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]

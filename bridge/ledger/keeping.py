@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bridge.ledger import Ledger, lanes
 from bridge.ledger.lanes import LEASE, Lease
 
-CALL_S = 120.0  # the longest call to another system
+CALL_S = 180.0  # the longest wait for a slot (60 s), then the longest call to another system (120 s)
 
 
 class Overtaken(Exception):

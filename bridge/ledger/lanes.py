@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger.models import lane, message
 
-LEASE = timedelta(minutes=3)  # longer than the longest call to another system (120 s) with a margin
+LEASE = timedelta(minutes=4)  # longer than the wait for a slot and the longest call (60 + 120 s) with a margin
 
 _FREE = or_(lane.c.lease_until.is_(None), lane.c.lease_until <= bindparam("now"))
 _NAMED = (

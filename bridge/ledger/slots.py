@@ -104,6 +104,8 @@ class LeasedSlots:
         end = time.monotonic() + self._wait_s
         while True:
             if unless is not None and unless():
+                with self._ready:
+                    self._ready.notify()  # the bell for a free row may have rung for us, who no longer need one
                 return None
             with self._ready:
                 # The reserved row last, even for the interactive: it is the one that is always there for the next.

@@ -20,6 +20,7 @@ from lxml import etree
 
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults
+from bridge.netsuite.grouping import Grouping, Ticket
 from bridge.netsuite.kinds import CALL_WEIGHT, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import TokenCredentials
@@ -39,6 +40,8 @@ SECOND = timedelta(seconds=1)
 DEFAULT_KINDS = (
     "customer", "vendor", "contact", "salesOrder", "purchaseOrder", "customerPayment", "invoice",
 )  # fmt: skip
+
+Ready = tuple[int, Record, Kind, Any]  # a record to write: its position, itself, its kind, what zeep made of it
 
 
 def account_host(account: str) -> str:
@@ -110,6 +113,7 @@ class SoapNetSuite:
             clock=clock,
         )
         self._names = Names(bindings, self._wire.ask, clock)
+        self._groups: Grouping[Ready] = Grouping(slots, lambda chunk: self._call(chunk, held=True), CALL_WEIGHT)
 
     # Writing
 
@@ -119,7 +123,7 @@ class SoapNetSuite:
         Several records go out in list calls of bounded weight, one after the other, in order.
         """
         outcomes: dict[int, Written | BridgeError] = {}
-        ready: list[tuple[int, Record, Kind, Any]] = []
+        ready: list[Ready] = []
         for position, record in enumerate(records):
             try:
                 kind, encoded = self._encoded(record, interactive)
@@ -148,31 +152,38 @@ class SoapNetSuite:
         resolved = self._names.resolve(record, interactive=interactive)
         return kind, codec.encode(self._bindings, kind, resolved, type_id=type_id)
 
-    def _write(
-        self, chunk: list[tuple[int, Record, Kind, Any]], interactive: bool
-    ) -> tuple[list[Written | BridgeError], BridgeError | None]:
-        """Send one call. The second value is an error after which the remaining calls must not be sent."""
+    def _write(self, chunk: list[Ready], interactive: bool) -> tuple[list[Written | BridgeError], BridgeError | None]:
+        """Send one call, or take part in one. The second value is an error after which no further call may be sent."""
+        try:
+            if interactive:
+                names = frozenset(str(record.ref.external_id).lower() for _, record, _, _ in chunk)
+                sent = self._groups.send(Ticket(chunk, sum(kind.weight for _, _, kind, _ in chunk), names))
+                outcomes, failed = sent.outcomes, sent.failed
+            else:
+                outcomes, failed = self._call(chunk), None
+        except BridgeError as error:
+            outcomes, failed = [error] * len(chunk), error
+        # A second login attempt, or more load on a busy account, would only make it worse.
+        halt = isinstance(failed, Misconfigured) or (isinstance(failed, Deferred) and failed.throttled)
+        return outcomes, failed if halt else None
+
+    def _call(self, chunk: list[Ready], *, held: bool = False) -> list[Written | BridgeError]:
+        """Send one call, in the slot that is *held* or in one of its own. Raises what is wrong with all of it."""
         records = [record for _, record, _, _ in chunk]
         encoded = [made for *_, made in chunk]
         listed = len(chunk) > 1
-        operation = "upsertList" if listed else "upsert"
-        try:
-            answer = self._wire.exchange(
-                operation,
-                write=True,
-                listed=listed,
-                interactive=interactive,
-                record=encoded if listed else encoded[0],
-            )
-        except BridgeError as error:
-            # A second login attempt, or more load on a busy account, would only make it worse.
-            halt = isinstance(error, Misconfigured) or (isinstance(error, Deferred) and error.throttled)
-            return [error] * len(chunk), error if halt else None
+        answer = self._wire.exchange(
+            "upsertList" if listed else "upsert",
+            write=True,
+            listed=listed,
+            held=held,
+            record=encoded if listed else encoded[0],
+        )
         holder = child(answer, "writeResponseList") if listed else answer
         responses = children(holder, "writeResponse") if holder is not None else []
         outcomes = envelopes.settled_all(responses, records)
         self._wire.noted(next((one for one in outcomes if isinstance(one, Deferred) and one.throttled), None))
-        return outcomes, None
+        return outcomes
 
     # Reading
 
@@ -350,8 +361,8 @@ class SoapNetSuite:
         return self._bindings.type("core", "RecordRef")(type=ref.kind, **values)
 
 
-def _chunks(ready: list[tuple[int, Record, Kind, Any]]) -> Iterator[list[tuple[int, Record, Kind, Any]]]:
-    chunk: list[tuple[int, Record, Kind, Any]] = []
+def _chunks(ready: list[Ready]) -> Iterator[list[Ready]]:
+    chunk: list[Ready] = []
     weight = 0
     for one in ready:
         if chunk and weight + one[2].weight > CALL_WEIGHT:

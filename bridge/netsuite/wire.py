@@ -9,7 +9,7 @@ Must not know: records and their fields, when to try again.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -46,15 +46,23 @@ class Wire:
         self._clock = clock
 
     def exchange(
-        self, operation: str, *, write: bool, listed: bool = False, interactive: bool = False, **values: Any
+        self,
+        operation: str,
+        *,
+        write: bool,
+        listed: bool = False,
+        interactive: bool = False,
+        held: bool = False,
+        **values: Any,
     ) -> etree._Element:
-        """Send one message in a slot of its own and return its response element.
+        """Send one message in a slot of its own, or in the one that is *held*, and return its response element.
 
         *listed* gives it the time of a list call. Raises what a fault, silence or rubbish means.
         """
         envelope = self.bindings.message(operation, **values)
         limits = self.transport.limits
-        with self.slots.lease(interactive=interactive), self.judged(write=write):
+        slot = nullcontext(True) if held else self.slots.lease(interactive=interactive)
+        with slot, self.judged(write=write):
             timeout_s = limits.list_s if listed else limits.single_s
             answer = self.transport.post(operation, self.signed(envelope), timeout_s=timeout_s)
             body = answer.read()

@@ -52,11 +52,11 @@ class CountingSlots:
     throttles: int = 0
 
     @contextmanager
-    def lease(self, *, interactive: bool) -> Iterator[None]:
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
         self.leased.append(interactive)
         self.open += 1
         try:
-            yield
+            yield True
         finally:
             self.open -= 1
 

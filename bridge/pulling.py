@@ -59,7 +59,8 @@ def pull(
     with engine.ledger.read() as connection:
         mark = marks.read_watermark(connection, name)
     overlap = OVERLAP.get(sync.source, DEFAULT_OVERLAP)
-    start = since or (mark - overlap if mark else end - FIRST)
+    # A mark in the future (a restored backup, a clock set back) must not hide what changes until then.
+    start = since or (min(mark, end) - overlap if mark else end - FIRST)
     read = stored = 0
     correlation = uuid.uuid4().hex
     for page in pages(engine.netsuite.changed(sync.source, start, end), PAGE):
@@ -71,8 +72,9 @@ def pull(
         read += len(page)
         progress(read)
     reached("before_watermark")
-    with engine.ledger.write() as writing:
-        if mark is None or end > mark:
+    if mark is None or start <= mark < end or (mark > end and until is None):
+        # Not where *since* lay behind the mark: what is between them has not been read.
+        with engine.ledger.write() as writing:
             marks.move_watermark(writing, name, end)
     return PullReport(name, start, end, read, stored)
 

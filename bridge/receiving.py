@@ -6,6 +6,7 @@ Must not know: any system's protocol, HTTP.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bridge.ledger import Writing, links, messages, plain
 from bridge.mapping import Syncs
@@ -25,13 +26,17 @@ def accept(
 ) -> list[int]:
     """Store what arrived, in the caller's transaction, and return the ids of the messages that are new.
 
-    A sync that is *on_demand* takes part once its record exists, or when it alone is asked for (*only*).
+    A sync that is *on_demand* takes part once its record exists or something waits for it, or when it alone is asked
+    for (*only*). A deletion is as new as what is known of its record: nobody counts versions for it.
     """
     late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
     asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
-    wanted = links.find(writing.connection, asked)
+    wanted = {*links.find(writing.connection, asked), *messages.waited_for(writing.connection, asked)}
+    newest = messages.versions(writing.connection, [it.id for it in received if it.deleted])
     new: list[messages.New] = []
     for it in received:
+        if it.deleted:
+            it = replace(it, version=newest.get(it.id, it.version))
         fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
         payload, mark = plain.dumps(fields), plain.source_mark(fields, syncs.reads(it.kind))
         for push in syncs.of_source(it.kind):

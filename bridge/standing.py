@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, func, select
 
 from bridge.ledger.links import of_source
-from bridge.ledger.models import message
+from bridge.ledger.models import HELD, message
 from bridge.ports import Ref
 from bridge.records.status import SYNC, Made, Shown, overall
 from bridge.totals import SYNC as BALANCE
@@ -46,6 +46,11 @@ class Part:
     write_back: bool
     error: Shown | None
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Say whether a gate closed while its NetSuite record stays: shown, although all the rest was delivered."""
+        return self.state == HELD and self.error is not None and self.error.code == "GATE_CLOSED_AFTER"
+
 
 @dataclass(slots=True)
 class Standing:
@@ -58,12 +63,13 @@ class Standing:
 
     @property
     def state(self) -> str:
-        return overall(part.state for part in self.parts)
+        return overall("orphaned" if part.is_orphaned else part.state for part in self.parts)
 
     @property
     def error(self) -> Shown | None:
         """Return the error that the state is about."""
-        return next((part.error for part in self.parts if part.state == self.state and part.error), None)
+        told = [part for part in self.parts if part.error and part.state == self.state]
+        return next((part.error for part in told if part.is_orphaned), told[0].error if told else None)
 
     @property
     def version(self) -> tuple[int, datetime]:

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from bridge.delivery import Delivery
-from bridge.ledger import marks, plain
+from bridge.ledger import marks, messages, plain
 from bridge.ledger.models import message
-from bridge.ports import Received, Record
+from bridge.ports import Deleted, Received, Record
 from bridge.pulling import FIRST, pages
 from bridge.receiving import as_received
 
@@ -43,17 +43,15 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
         job = f"sweep:{kind}"
         with engine.ledger.read() as connection:
             mark = marks.read_watermark(connection, job)
-        start = since or (mark - OVERLAP if mark else end - FIRST)
+        start = since or (min(mark, end) - OVERLAP if mark else end - FIRST)
         for page in pages(engine.salesforce.changed(kind, start, end, engine.syncs.reads(kind)), PAGE):
             looked_at += len(page)
             late += _receive_unseen(engine, page)
         for gone in engine.salesforce.deleted(kind, start, end):
-            received = Received(
-                kind, str(gone.ref.id), 2**62, gone.deleted_at, {}, deleted=True, merged_into=gone.merged_into
-            )
-            deleted += bool(engine.receive([received], origin="sweep", correlation=uuid.uuid4().hex))
-        with engine.ledger.write() as writing:
-            marks.move_watermark(writing, job, end, actor="sweep")
+            deleted += _receive_deleted(engine, gone)
+        if mark is None or start <= mark:  # else what lies between the mark and *since* has not been read
+            with engine.ledger.write() as writing:
+                marks.move_watermark(writing, job, end, actor="sweep")
     return SweepReport(looked_at, late, deleted)
 
 
@@ -76,5 +74,21 @@ def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
     unseen = [it for it in received if seen.get(it.id) != plain.source_mark({**it.fields, "Id": it.id}, reads)]
     if not unseen:
         return 0
-    engine.receive([replace(it, user=None) for it in unseen], origin="sweep", correlation=uuid.uuid4().hex)
-    return len(unseen)
+    new = engine.receive([replace(it, user=None) for it in unseen], origin="sweep", correlation=uuid.uuid4().hex)
+    with engine.ledger.read() as connection:
+        return len({row.source_id for row in messages.by_ids(connection, new)})
+
+
+def _receive_deleted(engine: Delivery, gone: Deleted) -> bool:
+    """Receive a deletion, if the record was ever ours. True if no callout had brought it."""
+    salesforce_id = str(gone.ref.id)
+    with engine.ledger.read() as connection:
+        known = connection.execute(
+            select(message.c.payload)
+            .where(message.c.source_id == salesforce_id, message.c.sync.in_(list(engine.syncs.pushes)))
+            .order_by(message.c.version.desc(), message.c.modified_at.desc(), message.c.id.desc())
+        ).first()
+    if known is None or plain.loads(known.payload).get("@deleted"):
+        return False
+    it = Received(gone.ref.kind, salesforce_id, 0, gone.deleted_at, {}, deleted=True, merged_into=gone.merged_into)
+    return bool(engine.receive([it], origin="sweep", correlation=uuid.uuid4().hex))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from bridge.delivery import Delivery
 
@@ -43,9 +44,10 @@ class Embedded:
         self._stopping.set()
         with self._bell:
             self._bell.notify_all()
+        end = time.monotonic() + timeout_s
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout_s)
+                thread.join(max(0.0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:

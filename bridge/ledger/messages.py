@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, lanes
@@ -22,6 +22,7 @@ _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "co
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
 _ATTEMPT = insert(attempt)
+_WAITED = select(message.c.waits_for).where(message.c.waits_for.in_(bindparam("names", expanding=True))).distinct()
 # What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
 _LONGEST = {"code": 80, "who": 20, "field": 80, "target_kind": 60, "target_id": 40}
 
@@ -116,6 +117,22 @@ def wake(writing: Writing, due: Mapping[str, tuple[datetime, int]]) -> None:
     """Make lanes due, and tell the carrier when this transaction commits."""
     lanes.wake(writing.connection, due)
     writing.wakes.update(due)
+
+
+def waited_for(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of the ``(sync, record id)`` *pairs* that some message waits for."""
+    if not pairs:
+        return set()
+    names = {f"{sync}:{source_id}": (sync, source_id) for sync, source_id in pairs}
+    return {names[it] for it in connection.execute(_WAITED, {"names": list(names)}).scalars()}
+
+
+def versions(connection: Connection, source_ids: Sequence[str]) -> dict[str, int]:
+    """Return the newest version known of each of the records *source_ids*."""
+    if not source_ids:
+        return {}
+    query = select(message.c.source_id, func.max(message.c.version)).where(message.c.source_id.in_(source_ids))
+    return dict(connection.execute(query.group_by(message.c.source_id)).tuples().all())
 
 
 def opened(connection: Connection, keys: Sequence[str], most: int = 2000) -> list[Row[Any]]:

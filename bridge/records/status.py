@@ -44,13 +44,20 @@ ID_FIELDS: Mapping[str, tuple[str, str | None]] = {
 SYNC = "status"
 IN_FLIGHT = ("pending", "sending", "deferred", "uncertain")
 # What is worst comes first: one rejected order must show although the other was delivered.
-SEVERITY = ("dead", "rejected", "uncertain", "sending", "deferred", "pending", "delivered", "unchanged", "superseded")
+SEVERITY = (
+    "dead", "rejected", "uncertain", "sending", "deferred", "pending", "orphaned", "delivered", "unchanged",
+    "superseded",
+)  # fmt: skip
 
 
 def overall(states: Iterable[str]) -> str:
-    """Return the one state that stands for all messages of a record, the worst first; held only if nothing was sent."""
+    """Return the one state that stands for all messages of a record, the worst first.
+
+    Held only if nothing was sent, or if a record stays in NetSuite that should not be there (``orphaned``).
+    """
     found = set(states)
-    return next((state for state in SEVERITY if state in found), "held")
+    worst = next((state for state in SEVERITY if state in found), "held")
+    return "held" if worst == "orphaned" else worst
 
 
 def shown_state(state: str) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +20,17 @@ import suitetalk_wsdl
 from bridge import operating
 from bridge.carriers.embedded import Embedded
 from bridge.delivery import Delivery
+from bridge.learning import Learner
 from bridge.ledger import Ledger, marks
 from bridge.ledger.slots import LeasedSlots
+from bridge.mapping import Syncs
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
 from bridge.netsuite.wsdl import Bindings
 from bridge.overlay import site_syncs
+from bridge.ports import Check
 from bridge.pulling import SETTLE, pull
+from bridge.records.status import Made, stamp
 from bridge.salesforce.auth import ClientCredentials, JwtBearer
 from bridge.salesforce.rest import RestSalesforce
 from bridge.schedule import Schedule, problems, shipped
@@ -51,6 +55,7 @@ class Bridge:
     engine: Delivery
     slots: LeasedSlots
     carrier: Embedded
+    learner: Learner
     netsuite: SoapNetSuite
     salesforce: RestSalesforce
     settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
@@ -62,11 +67,14 @@ class Bridge:
         if work:
             self.ledger.woken = self.carrier.wake
             self.carrier.start()
+            self.learner.start()
 
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, give leases back."""
+        self.learner.stop()
         self.carrier.stop()
         self.slots.stop()
+        self.salesforce.close()
         self.ledger.close()
 
 
@@ -99,6 +107,7 @@ def build(
         application_base_url=settings.netsuite_url if is_sandbox else None,
         allow_loopback=is_sandbox,
         pool_size=settings.netsuite_concurrency,
+        kinds=netsuite_kinds(syncs),
     )
     salesforce = RestSalesforce(
         auth=_salesforce_auth(settings),
@@ -109,8 +118,52 @@ def build(
     )
     engine = Delivery(ledger=ledger, syncs=syncs, netsuite=netsuite, salesforce=salesforce)
     return Bridge(
-        settings, site, ledger, engine, slots, Embedded(engine, threads=CARRIER_THREADS), netsuite, salesforce
+        settings,
+        site,
+        ledger,
+        engine,
+        slots,
+        Embedded(engine, threads=CARRIER_THREADS),
+        Learner(netsuite, syncs),
+        netsuite,
+        salesforce,
     )
+
+
+def netsuite_kinds(syncs: Syncs) -> tuple[str, ...]:
+    """Return every kind of NetSuite record that this site's syncs write, read or follow."""
+    kinds = [push.target for push in syncs.pushes.values()]
+    for it in syncs.pulls.values():
+        kinds += [it.source, *([it.follow.kind] if it.follow else [])]
+    return tuple(dict.fromkeys(kinds))
+
+
+def salesforce_reads(syncs: Syncs) -> dict[str, tuple[str, ...]]:
+    """Return the fields that the bridge reads, by Salesforce object."""
+    return {kind: syncs.reads(kind) for kind in dict.fromkeys(push.source for push in syncs.pushes.values())}
+
+
+def salesforce_writes(syncs: Syncs) -> dict[str, tuple[str, ...]]:
+    """Return the fields that the bridge writes, by Salesforce object: ids and status on the sources, the mirrors."""
+    found: dict[str, list[str]] = {}
+    for kind in salesforce_reads(syncs):
+        made = [Made(push.target, "1", "1", "https://example") for push in syncs.of_source(kind)]
+        found[kind] = list(stamp(kind, "", "delivered", made, None, datetime.now(UTC)).fields)
+    for it in syncs.pulls.values():
+        found.setdefault(it.target, []).extend(("NetSuite_Key__c", *it.fields))
+        for child in it.children:
+            found.setdefault(child.target, []).extend(("NetSuite_Key__c", child.parent, *child.fields))
+        if it.totals is not None:
+            found.setdefault(it.target, []).append(it.totals.running)
+            found.setdefault(it.totals.parent_kind, []).extend((it.totals.total, it.totals.remaining))
+    return {kind: tuple(dict.fromkeys(fields)) for kind, fields in found.items()}
+
+
+def findings(bridge: Bridge) -> Iterator[tuple[str, Iterator[Check]]]:
+    """Yield each system's name and what is reachable and permitted there."""
+    syncs = bridge.engine.syncs
+    yield "Salesforce", bridge.salesforce.check(salesforce_reads(syncs), salesforce_writes(syncs))
+    yield "NetSuite", bridge.netsuite.check()
 
 
 def bindings_folder(settings: Settings) -> Path:

@@ -11,6 +11,7 @@ from bridge.mapping.base import ABSENT, LINE_ID, LINE_LISTS, PACIFIC, Context, R
 from bridge.mapping.choices import compute, const, currency, lines, lookup, site, when
 from bridge.mapping.fields import choice, date, flag, instant, link, linked, money, number, text
 from bridge.mapping.gates import Test, is_in, is_not_blank, is_positive, is_true
+from bridge.mapping.known import named
 from bridge.mapping.syncs import Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "linked",
     "lookup",
     "money",
+    "named",
     "number",
     "site",
     "text",

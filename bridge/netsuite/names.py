@@ -8,13 +8,13 @@ Must not know: HTTP, how a record is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from lxml import etree
 
-from bridge.errors import Misconfigured, Rejected
+from bridge.errors import BridgeError, Misconfigured, Rejected
 from bridge.netsuite.codec import clean
 from bridge.netsuite.kinds import CUSTOM_RECORD, is_custom
 from bridge.netsuite.reading import Reader, child, text
@@ -57,6 +57,28 @@ class Names:
             elif isinstance(value, list | tuple):
                 changed[name] = [self._line(record.ref.kind, name, line, interactive) for line in value]
         return Record(record.ref, {**record.fields, **changed}, record.modified_at) if changed else record
+
+    def learn(self, records: Iterable[Record]) -> list[BridgeError]:
+        """Ask for every name in *records* anew, and return what NetSuite does not know.
+
+        Raises Deferred or Misconfigured when NetSuite cannot be asked; what is known stays known.
+        """
+        unknown: list[BridgeError] = []
+        fresh = Names(self._bindings, self._call, self._clock)
+        for record in records:
+            try:
+                if is_custom(record.ref.kind):
+                    fresh.custom_type(record.ref.kind, interactive=False)
+                fresh.resolve(record, interactive=False)
+            except (Rejected, Misconfigured) as error:
+                if isinstance(error, Misconfigured) and error.code != "CUSTOM_RECORD_TYPE_UNKNOWN":
+                    raise
+                unknown.append(error)
+        self._ids.update(fresh._ids)
+        self._types.update(fresh._types)
+        self._symbols.update(fresh._symbols)
+        self._currencies = fresh._currencies or self._currencies
+        return unknown
 
     def custom_type(self, script_id: str, *, interactive: bool) -> str:
         """Return the internal id of a custom record type. Raises Misconfigured when NetSuite has none of that name."""

@@ -9,7 +9,7 @@ Must not know: Salesforce, the ledger, when to retry.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -329,6 +329,13 @@ class SoapNetSuite:
             type_id = self._names.known_custom_type(ref.kind)
             return f"{self._application}{kind.page}?rectype={type_id}&id={ref.id}" if type_id else None
         return f"{self._application}{kind.page}?id={ref.id}"
+
+    def learn(self, records: Iterable[Record]) -> list[BridgeError]:
+        """Ask for the names in *records* ahead of time, and return what NetSuite does not know.
+
+        Raises Deferred or Misconfigured when NetSuite cannot be asked.
+        """
+        return self._names.learn(records)
 
     def check(self) -> Iterator[Check]:
         """Say in plain words what is reachable and permitted; stops asking after a refused login."""

@@ -1,0 +1,48 @@
+"""The NetSuite records that a mapping names before any Salesforce record is looked at: items, terms, subsidiaries.
+
+Asked for ahead of time, so that no save waits for a look-up, and so that a wrong name is found before it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.mapping.base import Context, Rule
+from bridge.mapping.choices import const, currency, lines, lookup, site, when
+from bridge.mapping.fields import choice
+from bridge.mapping.syncs import Push
+from bridge.ports import Record, Ref
+
+
+def named(push: Push, context: Context) -> Iterator[Record]:
+    """Yield one record for each name, holding nothing but the field that the name stands in."""
+    for field, rule in push.fields.items():
+        if isinstance(rule, lines):
+            for row in (rule.fields, *rule.first):
+                for inner, one in row.items():
+                    for ref in _refs(one, context):
+                        yield Record(Ref(push.target), {field: [{inner: ref}]})
+        else:
+            for ref in _refs(rule, context):
+                yield Record(Ref(push.target), {field: ref})
+
+
+def _refs(rule: Rule, context: Context) -> Iterator[Ref]:
+    found: list[object] = []
+    match rule:
+        case const():
+            found = [rule.constant]
+        case choice():
+            found = list(rule.table.values())
+        case site():
+            found = [rule.value({}, context)]
+        case currency():
+            found = [Ref("currency", name=str(context.site["currency"]))]
+        case lookup():
+            rows = context.site.get(rule.table, {}).values()
+            found = [Ref(rule.ref, name=row[rule.column]) for row in rows if row.get(rule.column)]
+        case when():
+            found = [*_refs(rule.then, context), *_refs(rule.otherwise, context)]
+    for ref in found:
+        if isinstance(ref, Ref) and ref.name is not None and ref.id is None:
+            yield ref

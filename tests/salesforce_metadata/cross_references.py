@@ -256,7 +256,12 @@ CHECKS: dict[str, Check] = {
     for check in (
         *(names_are_kept, fields_resolve, formulas_resolve, permission_sets_resolve, access_is_least),
         *(credentials_resolve, list_views_resolve, layouts_resolve, tabs_resolve, pages_resolve, reports_resolve),
-        *(sources.components_resolve, sources.actions_resolve, sources.labels_are_translated),
+        *(
+            sources.components_resolve,
+            sources.fixtures_match_apex,
+            sources.actions_resolve,
+            sources.labels_are_translated,
+        ),
         *(sources.people_read_application, sources.records_resolve, sources.apex_is_whole),
         *(sources.versions_agree, sources.manifest_is_complete),
     )

@@ -74,6 +74,31 @@ def components_resolve(package: Package) -> Iterator[str]:
                 yield f"{need} is missing"
 
 
+def fixtures_match_apex(package: Package) -> Iterator[str]:
+    """The component's tests are fed what Apex really answers: the same members, no more and no fewer."""
+    text = next((text for path, text in package.scripts("classes", "/BridgeStatus.cls")), "")
+    outer, *inner = text.split("public with sharing class ")[1:] or [""]
+    members = {
+        block.split(" ")[0]: set(re.findall(r"@AuraEnabled\s+public [\w<>.]+ (\w+)", block))
+        for block in (outer, *inner)
+    }
+    parts = {"orders": "Order", "fees": "Fee", "remittances": "Remittance", "lines": "Line", "commission": "Commission"}
+
+    def compare(path: str, given: object, name: str) -> Iterator[str]:
+        if isinstance(given, list):
+            for one in given:
+                yield from compare(path, one, name)
+        elif isinstance(given, dict):
+            for member in sorted(set(given) ^ members.get(name, set())):
+                yield f"{path} and {name} do not agree about {member}"
+            for member, value in given.items():
+                yield from compare(path, value, parts.get(member, ""))
+
+    for path in package.paths:
+        if "/netsuiteStatus/__tests__/data/" in path:
+            yield from compare(path, json.loads(package.read(path)), "BridgeStatus")
+
+
 def actions_resolve(package: Package) -> Iterator[str]:
     bundles = {one.name: one for one in package.of("lwc")}
     for one in package.of("quickActions"):

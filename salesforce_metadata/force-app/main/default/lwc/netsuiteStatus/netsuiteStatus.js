@@ -76,7 +76,7 @@ export default class NetsuiteStatus extends LightningElement {
       ...order,
       currencyCode: order.currencyCode ?? this.currencyCode,
       page: pageOf(order.id),
-      linesLabel: `Lines of ${order.number}`,
+      linesLabel: `Lines of ${order.orderNumber}`,
       hasLines: (order.lines ?? []).length > 0,
       lines: (order.lines ?? []).map((line, index) => ({
         ...line,

@@ -9,6 +9,7 @@ Must not know: HTTP, how a record is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from bridge.ports import Record, Ref
 
 KEPT = timedelta(hours=1)  # NetSuite itself shows changed settings to a session only after as long
 MISSED = timedelta(seconds=10)  # a name that was not there may be added any moment; a batch asks for it only once
+LEARNERS = 3  # questions at once while learning names ahead; saves go first
 PAGES = 20  # of a select list; a name that matches more than that is no choice
 
 
@@ -63,22 +65,27 @@ class Names:
 
         Raises Deferred or Misconfigured when NetSuite cannot be asked; what is known stays known.
         """
-        unknown: list[BridgeError] = []
+        with ThreadPoolExecutor(LEARNERS, thread_name_prefix="learn") as pool:
+            return [error for error in pool.map(self._learn, list(records)) if error is not None]
+
+    def _learn(self, record: Record) -> BridgeError | None:
         fresh = Names(self._bindings, self._call, self._clock)
-        for record in records:
-            try:
-                if is_custom(record.ref.kind):
-                    fresh.custom_type(record.ref.kind, interactive=False)
-                fresh.resolve(record, interactive=False)
-            except (Rejected, Misconfigured) as error:
-                if isinstance(error, Misconfigured) and error.code != "CUSTOM_RECORD_TYPE_UNKNOWN":
-                    raise
-                unknown.append(error)
-        self._ids.update(fresh._ids)
-        self._types.update(fresh._types)
-        self._symbols.update(fresh._symbols)
-        self._currencies = fresh._currencies or self._currencies
-        return unknown
+        # What the account has few of is asked for once: a fresh look at it brings all of it.
+        fresh._types, fresh._currencies, fresh._symbols = self._types, self._currencies, self._symbols
+        try:
+            if is_custom(record.ref.kind):
+                fresh.custom_type(record.ref.kind, interactive=False)
+            fresh.resolve(record, interactive=False)
+        except Rejected as error:
+            return error
+        except Misconfigured as error:
+            if error.code != "CUSTOM_RECORD_TYPE_UNKNOWN":
+                raise
+            return error
+        finally:
+            self._ids.update(fresh._ids)
+            self._currencies = fresh._currencies or self._currencies
+        return None
 
     def custom_type(self, script_id: str, *, interactive: bool) -> str:
         """Return the internal id of a custom record type. Raises Misconfigured when NetSuite has none of that name."""

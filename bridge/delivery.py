@@ -106,7 +106,7 @@ class Delivery:
         if accept is not None:
             keys = accept(writing)
         leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
-        prepared = prepare(writing, leases, self.syncs) if leases else Prepared()
+        prepared = prepare(writing, leases, self.syncs, self.netsuite.url) if leases else Prepared()
         if leases and not prepared.work:
             release(writing, leases, self.syncs, prepared.paused)
         return keys, leases, prepared

@@ -40,7 +40,7 @@ from bridge.mirroring import mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, WAIT_FOR_PARENT
 from bridge.ports import Record, Ref
 from bridge.records import status
-from bridge.standing import standing
+from bridge.standing import NewUrl, standing
 
 LOG = logging.getLogger("bridge.preparing")
 
@@ -95,9 +95,9 @@ class Prepared:
     missing: set[tuple[str, str, str]] = field(default_factory=set)
 
 
-def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> Prepared:
-    """Settle or select the open messages of *leases*. See the module's docstring."""
-    step = _Step(writing, leases, syncs)
+def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl = lambda ref: None) -> Prepared:
+    """Settle or select the open messages of *leases*. *url* gives a NetSuite record's page; see also the module."""
+    step = _Step(writing, leases, syncs, url)
     for rows in step.by_record():
         if not step.choose(rows):
             break
@@ -106,8 +106,8 @@ def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> Prepared
 
 
 class _Step:
-    def __init__(self, writing: Writing, leases: Sequence[Lease], syncs: Syncs) -> None:
-        self.writing, self.syncs, self.now = writing, syncs, writing.now
+    def __init__(self, writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl) -> None:
+        self.writing, self.syncs, self.url, self.now = writing, syncs, url, writing.now
         self.leases = {it.key: it for it in leases}
         self.changes = messages.Changes(writing)
         self.prepared = Prepared()
@@ -348,7 +348,7 @@ class _Step:
         return Work(row, self.leases[row.lane], pull, [])
 
     def _status(self, row: Row[Any]) -> Work | None:
-        found = standing(self.writing.connection, [row.source_id]).get(row.source_id)
+        found = standing(self.writing.connection, [row.source_id], self.url).get(row.source_id)
         if found is None:
             self.changes.set(row, SUPERSEDED)
             return None

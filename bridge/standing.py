@@ -26,7 +26,11 @@ _TOP = (
     .group_by(message.c.sync, message.c.source_id)
     .subquery()
 )
-_NEWEST = select(message).join(
+_SHOWN = (
+    "id", "sync", "source_kind", "source_id", "state", "version", "modified_at", "waits_for", "due_at", "write_back",
+    "code", "reason", "who", "field",
+)  # fmt: skip
+_NEWEST = select(*(message.c[name] for name in _SHOWN)).join(
     _TOP,
     and_(message.c.sync == _TOP.c.sync, message.c.source_id == _TOP.c.source_id, message.c.version == _TOP.c.version),
 )

@@ -69,6 +69,7 @@ class Ledger:
         self.wake: Callable[[Connection, set[str]], None] | None = None  # inside the transaction
         self.woken: Callable[[], None] | None = None  # after its commit
         self._writer = threading.Lock()
+        self._kept: Connection | None = None
         self.engine = self._open(pool_size)
 
     def _open(self, pool_size: int) -> Engine:
@@ -111,18 +112,7 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Writing]:
         """Open a write transaction. It commits state, audit rows and wake-ups together, or nothing."""
-        if self.is_sqlite:
-            with self._writer, self._transaction() as writing:
-                yield writing
-        else:
-            with self._transaction() as writing:
-                yield writing
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Writing]:
-        with self.engine.connect() as connection:
-            if self.is_sqlite:
-                connection = connection.execution_options(writes=True)
+        with self._connection() as connection:
             with connection.begin():
                 writing = Writing(connection, self.now(connection))
                 yield writing
@@ -131,6 +121,23 @@ class Ledger:
                     self.wake(connection, writing.wakes)
             if self.woken is not None and writing.wakes:
                 self.woken()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        if not self.is_sqlite:
+            with self.engine.connect() as connection:
+                yield connection
+            return
+        with self._writer:
+            # One connection writes, and is kept: every other one must throw its cache away at each commit.
+            connection = self._kept or self.engine.connect().execution_options(writes=True)
+            self._kept = None
+            try:
+                yield connection
+            except BaseException:
+                connection.close()  # in whatever state it is, the next writer does not get it
+                raise
+            self._kept = connection
 
     def commit(self, work: Callable[[Writing], Result]) -> Result:
         """Do *work* in a write transaction, and again where PostgreSQL chose it to end a deadlock.
@@ -156,6 +163,10 @@ class Ledger:
             audit.start(writing.connection)
 
     def close(self) -> None:
+        with self._writer:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
         self.engine.dispose()
 
 

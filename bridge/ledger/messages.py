@@ -16,12 +16,23 @@ from bridge.ledger.models import OPEN, PENDING, attempt, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
 
-_BY_QUEUE = select(message).where(message.c.queue.in_(bindparam("keys", expanding=True))).order_by(message.c.id)
+# Statements are made once: SQLAlchemy finds what it compiled by a key, and making that key of a wide table's new
+# statement takes longer than SQLite takes to answer it.
+_BY_QUEUE = (
+    select(message)
+    .where(message.c.queue.in_(bindparam("keys", expanding=True)))
+    .order_by(message.c.id)
+    .limit(bindparam("most"))
+)
 _BY_ID = select(message).where(message.c.id.in_(bindparam("ids", expanding=True))).order_by(message.c.id)
 _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "code", "reason", "who", "field", "detail",
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
 _ATTEMPT = insert(attempt)
+_WAITING = select(
+    message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
+    message.c.waits_for,
+).where(message.c.waits_for.in_(bindparam("names", expanding=True)))  # fmt: skip
 _WAITED = select(message.c.waits_for).where(message.c.waits_for.in_(bindparam("names", expanding=True))).distinct()
 # What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
 _LONGEST = {"code": 80, "who": 20, "field": 80, "target_kind": 60, "target_id": 40}
@@ -137,7 +148,7 @@ def versions(connection: Connection, source_ids: Sequence[str]) -> dict[str, int
 
 def opened(connection: Connection, keys: Sequence[str], most: int = 2000) -> list[Row[Any]]:
     """Return the open messages of lanes *keys*, oldest first."""
-    return list(connection.execute(_BY_QUEUE.limit(most), {"keys": list(keys)}))
+    return list(connection.execute(_BY_QUEUE, {"keys": list(keys), "most": most}))
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
@@ -211,7 +222,7 @@ def free_waiting(writing: Writing, made: Iterable[str]) -> None:
     names = list(made)
     if not names:
         return
-    waiting = list(writing.connection.execute(select(message).where(message.c.waits_for.in_(names))))
+    waiting = writing.connection.execute(_WAITING, {"names": names}).all()
     if not waiting:
         return
     writing.connection.execute(

@@ -6,9 +6,11 @@ What `bridge sandbox` and `bridge demo` run, and what end-to-end tests stand on.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -68,8 +70,9 @@ def start(
     concurrency: int = 5,
     schema_dir: Path | None = None,
     record_requests: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Playground:
-    """Start everything on this machine; port 0 takes any that is free."""
+    """Start everything on this machine; port 0 takes any that is free. *settings* differ from the sandbox's own."""
     schema = schema_dir or Path(suitetalk_wsdl.__file__).parent / "2025_2"
     netsuite = FakeNetSuite(
         schema_dir=schema, account=ACCOUNT, latency=latency, concurrency=concurrency, record_requests=record_requests
@@ -81,26 +84,26 @@ def start(
         SandboxServer(salesforce, port=salesforce_port).start(),
         SandboxServer(netsuite, port=netsuite_port).start(),
     )
-    settings = Settings(
-        environment="sandbox",
-        database_url=f"sqlite:///{database}",
-        signing_keys={"sandbox": SigningKey(secret=SecretStr(secret))},
-        netsuite_account=ACCOUNT,
-        netsuite_consumer_key=SecretStr("sandbox-consumer-key"),
-        netsuite_consumer_secret=SecretStr("sandbox-consumer-secret"),
-        netsuite_token_id=SecretStr("sandbox-token-id"),
-        netsuite_token_secret=SecretStr("sandbox-token-secret"),
-        netsuite_url=servers[1].url,
-        netsuite_concurrency=concurrency,
-        salesforce_url=servers[0].url,
-        salesforce_org_id=ORG_ID,
-        salesforce_client_id="sandbox-consumer-key",
-        salesforce_client_secret=SecretStr("sandbox-consumer-secret"),
-    )
+    own: dict[str, Any] = {
+        "environment": "sandbox",
+        "database_url": f"sqlite:///{database}",
+        "signing_keys": {"sandbox": SigningKey(secret=SecretStr(secret))},
+        "netsuite_account": ACCOUNT,
+        "netsuite_consumer_key": SecretStr("sandbox-consumer-key"),
+        "netsuite_consumer_secret": SecretStr("sandbox-consumer-secret"),
+        "netsuite_token_id": SecretStr("sandbox-token-id"),
+        "netsuite_token_secret": SecretStr("sandbox-token-secret"),
+        "netsuite_url": servers[1].url,
+        "netsuite_concurrency": concurrency,
+        "salesforce_url": servers[0].url,
+        "salesforce_org_id": ORG_ID,
+        "salesforce_client_id": "sandbox-consumer-key",
+        "salesforce_client_secret": SecretStr("sandbox-consumer-secret"),
+    }
     site, problems = read(config or Path(__file__).parent / "demo.toml")
     if problems:
         raise ValueError("; ".join(problems))
-    bridge = build(settings, site)
+    bridge = build(Settings(**(own | dict(settings or {}))), site)
     bridge.settle = timedelta(0)  # the fake has no index that lags behind its clock
     bridge.start()
     callouts = Served(web(bridge), "127.0.0.1", port)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 
 import suitetalk_wsdl
 from bridge import operating
+from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
 from bridge.delivery import Delivery
 from bridge.learning import Learner
@@ -43,6 +45,7 @@ from bridge.web.health import add_health
 
 LOG = logging.getLogger("bridge")
 CARRIER_THREADS = 4
+GRACE_S = 20.0  # how long calls in flight may take when the process is asked to stop
 
 
 @dataclass
@@ -54,25 +57,34 @@ class Bridge:
     ledger: Ledger
     engine: Delivery
     slots: LeasedSlots
-    carrier: Embedded
+    carrier: Carrier
     learner: Learner
     netsuite: SoapNetSuite
     salesforce: RestSalesforce
     settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self, *, work: bool = True) -> None:
         """Bring the schema up to date and begin; with *work* the carrier delivers in the background."""
         self.ledger.create()
+        self.carrier.prepare()
         self.slots.start()
         if work:
-            self.ledger.woken = self.carrier.wake
             self.carrier.start()
             self.learner.start()
+
+    def drain(self) -> bool:
+        """Say that this instance is no longer ready, claim nothing more and let calls in flight finish.
+
+        True if they all did; what did not is taken over when its lease ends.
+        """
+        self.stopping.set()
+        return self.carrier.stop(GRACE_S)
 
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, give leases back."""
         self.learner.stop()
-        self.carrier.stop()
+        self.drain()
         self.slots.stop()
         self.salesforce.close()
         self.ledger.close()
@@ -84,6 +96,7 @@ def build(
     *,
     netsuite_session: requests.Session | None = None,
     salesforce_mount: Mapping[str, requests.adapters.BaseAdapter] | None = None,
+    is_worker: bool = False,
 ) -> Bridge:
     """Put a bridge together. Raises NotConfigured or Misconfigured; an operator acts."""
     syncs = site_syncs(site)
@@ -123,11 +136,20 @@ def build(
         ledger,
         engine,
         slots,
-        Embedded(engine, threads=CARRIER_THREADS),
+        new_carrier(settings.carrier, engine, is_worker=is_worker),
         Learner(netsuite, syncs),
         netsuite,
         salesforce,
     )
+
+
+def new_carrier(name: str, engine: Delivery, *, is_worker: bool = True) -> Carrier:
+    """Return the carrier of that name. With worker processes about, one that serves callouts does little besides."""
+    if name == "embedded":
+        return Embedded(engine, threads=CARRIER_THREADS)
+    from bridge.carriers.procrastinate import Procrastinate
+
+    return Procrastinate(engine, threads=CARRIER_THREADS if is_worker else 1)
 
 
 def netsuite_kinds(syncs: Syncs) -> tuple[str, ...]:
@@ -245,5 +267,5 @@ def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC
         budget_s=settings.request_budget_s,
         clock=clock,
     )
-    add_health(app, bridge.engine)
+    add_health(app, bridge.engine, bridge.stopping.is_set)
     return app

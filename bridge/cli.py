@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -33,7 +34,7 @@ app.add_typer(audit_app, name="audit")
 out, err = Console(), Console(stderr=True)
 
 OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}
-GRACE_S = 20.0  # how long calls in flight may take when the process is asked to stop
+LAST_S = 25.0  # after this a process that was asked to stop ends; what it held is taken over when its leases end
 
 
 def _fail(*sentences: str) -> NoReturn:
@@ -43,7 +44,7 @@ def _fail(*sentences: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _open(*, work: bool = False) -> Iterator[Bridge]:
+def _open(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
     """Give a started bridge by this instance's settings; every problem of them is said at once."""
     from bridge.app import build
     from bridge.errors import BridgeError
@@ -52,7 +53,7 @@ def _open(*, work: bool = False) -> Iterator[Bridge]:
     try:
         settings, site = load()
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        bridge = build(settings, site)
+        bridge = build(settings, site, is_worker=is_worker)
     except NotConfigured as error:
         _fail(*error.problems)
     except BridgeError as error:
@@ -67,11 +68,14 @@ def _open(*, work: bool = False) -> Iterator[Bridge]:
 
 
 def _until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+    """Wait for Ctrl-C or SIGTERM. From then on the process has `LAST_S` to end in good order."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with contextlib.suppress(KeyboardInterrupt):
         ended.wait()
+    last = threading.Timer(LAST_S, os._exit, [0])
+    last.daemon = True
+    last.start()
 
 
 @app.command()
@@ -94,9 +98,20 @@ def serve() -> None:
         schedule.start()
         out.print(f"Callouts at {front.url}/v1/push/…, console at {pages.url}, {settings.environment}.")
         _until_stopped()
+        bridge.drain()  # callouts that still come are accepted meanwhile, and delivered by whoever is next
         front.stop()
         schedule.stop()
         pages.stop()
+
+
+@app.command()
+def worker() -> None:
+    """Deliver in the background beside other processes; needs PostgreSQL and BRIDGE_CARRIER=procrastinate."""
+    with _open(work=True, is_worker=True) as bridge:
+        if bridge.settings.carrier != "procrastinate":
+            _fail("A worker shares the work over PostgreSQL: set BRIDGE_CARRIER=procrastinate and BRIDGE_DATABASE_URL.")
+        out.print(f"Delivering, {bridge.settings.environment}.")
+        _until_stopped()
 
 
 @app.command()
@@ -280,13 +295,15 @@ def resume(scope: str) -> None:
 @app.command()
 def doctor() -> None:
     """Say in plain words what is configured, reachable and permitted on each side."""
+    from bridge.app import findings
+
     with _open() as bridge:
         settings = bridge.settings
         out.print(f"Environment {settings.environment}, database {settings.database}.")
         healthy = True
-        for title, system in (("Salesforce", bridge.salesforce), ("NetSuite", bridge.netsuite)):
+        for title, checks in findings(bridge):
             out.print(f"[bold]{title}[/]")
-            for check in system.check():
+            for check in checks:
                 mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[check.ok]
                 out.print(f"  {mark} {check.name}: {check.sentence}", highlight=False)
                 healthy = healthy and check.ok is not False

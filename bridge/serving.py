@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.server import create_server
 
+FINISH_S = 5.0  # how long requests in progress may take when it is stopped
 THREADS = 32  # callers wait on NetSuite; eight threads would serve ten saves a second
 
 
@@ -15,7 +17,8 @@ class Served:
     """A web app behind waitress, on a thread of its own."""
 
     def __init__(self, app: WSGIApplication, host: str, port: int, *, threads: int = THREADS) -> None:
-        self._server: Any = create_server(app, map={}, host=host, port=port, threads=threads, ident=None)
+        self._app, self._active, self._idle = app, 0, threading.Condition()
+        self._server: Any = create_server(self._counted, map={}, host=host, port=port, threads=threads, ident=None)
         self.port: int = self._server.effective_port
         self.url = f"http://{host}:{self.port}"
         self._stopping = False
@@ -31,7 +34,23 @@ class Served:
             if not self._stopping:
                 raise
 
-    def stop(self) -> None:
+    def _counted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with self._idle:
+            self._active += 1
+        try:
+            return self._app(environ, start_response)
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    def stop(self, finish_s: float = FINISH_S) -> None:
+        """Let requests in progress be answered for up to *finish_s* seconds, then close."""
+        with self._idle:
+            busy = self._active > 0
+            self._idle.wait_for(lambda: self._active == 0, finish_s)
+        if busy:
+            threading.Event().wait(0.2)  # the last answer is still being written
         self._stopping = True
         self._server.close()
         self._thread.join(5)

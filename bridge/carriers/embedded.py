@@ -35,7 +35,11 @@ class Embedded:
             self._rung = True
             self._bell.notify()
 
+    def prepare(self) -> None:
+        """Nothing is needed in the database, and only threads of this process are woken."""
+
     def start(self) -> None:
+        self._engine.ledger.woken = self.wake
         for thread in self._threads:
             thread.start()
 

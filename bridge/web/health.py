@@ -5,6 +5,8 @@ Must not know: SOAP.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 from werkzeug.wrappers import Response
@@ -13,8 +15,8 @@ from bridge.delivery import Delivery
 from bridge.ledger import desk
 
 
-def add_health(app: Flask, engine: Delivery) -> None:
-    """Add the three routes to *app*."""
+def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = lambda: False) -> None:
+    """Add the three routes to *app*. Once *is_stopping*, it is not ready, so that callouts go to other instances."""
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -22,6 +24,8 @@ def add_health(app: Flask, engine: Delivery) -> None:
 
     @app.get("/readyz")
     def readyz() -> Response:
+        if is_stopping():
+            return Response("stopping\n", status=503, mimetype="text/plain")
         try:
             with engine.ledger.read() as connection:
                 engine.ledger.now(connection)

@@ -70,6 +70,7 @@ class Work:
     link: Link | None = None
     fingerprint: str = ""
     resolve: bool = False
+    sent_at: datetime | None = None
     after: frozenset[str] = frozenset()
     keys: list[str] = field(default_factory=list)
     rows: dict[str, str] = field(default_factory=dict)
@@ -193,7 +194,7 @@ class _Step:
     def _recover(self, rows: list[Row[Any]]) -> None:
         """Treat what a former holder of the lane left in ``sending``: nobody knows whether it arrived."""
         for row in rows:
-            self.changes.attempted(row, self.leases[row.lane].epoch - 1, "crash")
+            self.changes.attempted(row, self.leases[row.lane].epoch - 1, "crash", sent_at=row.sent_at)
             if row.crashes + 1 >= CRASHES:
                 self.changes.set(
                     row, DEAD, crashes=row.crashes + 1, code="QUARANTINED", who="administrator",
@@ -248,7 +249,7 @@ class _Step:
         if self._same(row, known, mark):
             return None
         own = self._own(record, push, source)
-        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after)
+        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after=after)
 
     def _same(self, row: Row[Any], known: Link | None, mark: str) -> bool:
         """Settle *row* as unchanged if what it would write is what was last written."""
@@ -367,6 +368,7 @@ class _Step:
             return False
         self.load[work.system] += weight
         self.chosen.add(work.name)
+        work.sent_at = self.now
         self.changes.set(work.row, SENDING, attempts=work.row.attempts + 1, sent_at=self.now)
         self.prepared.work.append(work)
         return True

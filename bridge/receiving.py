@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from bridge.ledger import Writing, links, messages, plain
 from bridge.mapping import Syncs
@@ -32,11 +33,12 @@ def accept(
     late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
     asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
     wanted = {*links.find(writing.connection, asked), *messages.waited_for(writing.connection, asked)}
-    newest = messages.versions(writing.connection, [it.id for it in received if it.deleted])
+    newest = messages.newest(writing.connection, [it.id for it in received if it.deleted])
     new: list[messages.New] = []
     for it in received:
         if it.deleted:
-            it = replace(it, version=newest.get(it.id, it.version))
+            version, stamp = newest.get(it.id, (it.version, it.modified_at))
+            it = replace(it, version=version, modified_at=max(it.modified_at, stamp + timedelta(microseconds=1)))
         fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
         payload, mark = plain.dumps(fields), plain.source_mark(fields, syncs.reads(it.kind))
         for push in syncs.of_source(it.kind):

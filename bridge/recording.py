@@ -103,10 +103,11 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     how = "adopted" if it.adopted else DELIVERED
     if isinstance(work.sync, Push) and known is not None and known.target_id != target_id:
         how = "recreated"  # somebody deleted it in NetSuite: the audit must say so
-    changes.attempted(row, work.lease.epoch, how, detail="; ".join(it.outcome.warnings) or None)
+    warnings = "; ".join(it.outcome.warnings) or None
+    changes.attempted(row, work.lease.epoch, how, detail=warnings, sent_at=work.sent_at)
     changes.set(
         row, DELIVERED, action=how, target_kind=ref.kind, target_id=str(target_id), waits_for=work.unled,
-        code="RECREATED" if how == "recreated" else None,
+        code="RECREATED" if how == "recreated" else None, attempts=row.attempts + 1, sent_at=work.sent_at,
     )  # fmt: skip
     if work.sync is None or row.sync == totals.SYNC:
         return []
@@ -172,8 +173,9 @@ def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> l
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:
     """Set what happens next. Returns the scope of a pause that this failure started."""
     row = work.row
-    changes.attempted(row, work.lease.epoch, error.outcome, error.code, error.detail)
+    changes.attempted(row, work.lease.epoch, error.outcome, error.code, error.detail, sent_at=work.sent_at)
     about: dict[str, Any] = {
+        "sent_at": work.sent_at,
         "code": error.code,
         "reason": error.message,
         "who": error.who,

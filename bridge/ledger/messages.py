@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, lanes
@@ -28,6 +28,7 @@ _BY_ID = select(message).where(message.c.id.in_(bindparam("ids", expanding=True)
 _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "code", "reason", "who", "field", "detail",
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
+_KEPT = ("sent_at", "target_kind", "target_id", "attempts", "crashes")
 _ATTEMPT = insert(attempt)
 _WAITING = select(
     message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
@@ -138,12 +139,15 @@ def waited_for(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[
     return {names[it] for it in connection.execute(_WAITED, {"names": list(names)}).scalars()}
 
 
-def versions(connection: Connection, source_ids: Sequence[str]) -> dict[str, int]:
-    """Return the newest version known of each of the records *source_ids*."""
+def newest(connection: Connection, source_ids: Sequence[str]) -> dict[str, tuple[int, datetime]]:
+    """Return version and stamp of the newest message of each of the records *source_ids*."""
     if not source_ids:
         return {}
-    query = select(message.c.source_id, func.max(message.c.version)).where(message.c.source_id.in_(source_ids))
-    return dict(connection.execute(query.group_by(message.c.source_id)).tuples().all())
+    query = select(message.c.source_id, message.c.version, message.c.modified_at)
+    rows = connection.execute(
+        query.where(message.c.source_id.in_(source_ids)).order_by(message.c.version, message.c.modified_at)
+    )
+    return {row.source_id: (row.version, row.modified_at) for row in rows}
 
 
 def opened(connection: Connection, keys: Sequence[str], most: int = 2000) -> list[Row[Any]]:
@@ -167,7 +171,7 @@ class Changes:
         """Change the state of message *row*; unnamed columns of its error are cleared, others are kept."""
         now = self._writing.now
         is_open = state in OPEN
-        kept = {name: getattr(row, name) for name in ("sent_at", "target_kind", "target_id", "attempts", "crashes")}
+        kept = {name: getattr(row, name) for name in _KEPT}
         new: dict[str, Any] = {
             **dict.fromkeys(_CHANGE),
             **kept,
@@ -194,14 +198,21 @@ class Changes:
             )
 
     def attempted(
-        self, row: Row[Any], epoch: int, outcome: str, code: str | None = None, detail: str | None = None
+        self,
+        row: Row[Any],
+        epoch: int,
+        outcome: str,
+        code: str | None = None,
+        detail: str | None = None,
+        *,
+        sent_at: datetime | None,
     ) -> None:
         """Keep how an attempt went. That it was begun stands in the message itself, committed before it was made."""
         self._attempts.append(
             {
                 "message_id": row.id,
                 "epoch": epoch,
-                "started_at": row.sent_at or self._writing.now,
+                "started_at": sent_at or self._writing.now,
                 "finished_at": self._writing.now,
                 "outcome": outcome,
                 "code": code and code[: _LONGEST["code"]],

@@ -126,7 +126,7 @@ class House:
                 writing, self.syncs, found, origin=origin, correlation="test", write_back=write_back
             )
 
-    def push(self, *salesforce_ids: str, budget_s: float = 8.0) -> dict[str, Standing]:
+    def push(self, *salesforce_ids: str, budget_s: float = 40.0) -> dict[str, Standing]:
         """Send the present state of records, as a callout does that somebody waits for."""
         found = [as_received(self.read(it)) for it in salesforce_ids]
 
@@ -138,7 +138,7 @@ class House:
         self.engine.deliver(accept=store, interactive=True, until=until)
         return self.engine.settle(list(salesforce_ids), until)
 
-    def push_one(self, salesforce_id: str, budget_s: float = 8.0) -> Standing:
+    def push_one(self, salesforce_id: str, budget_s: float = 40.0) -> Standing:
         return self.push(salesforce_id, budget_s=budget_s)[salesforce_id]
 
     def drain(self, rounds: int = 200) -> int:

@@ -81,6 +81,8 @@ class Delivery:
         more = True
         # Whoever brings something is never too late to have it stored.
         while accept is not None or (more and (until is None or time.monotonic() < until)):
+            if keys is None and accept is None and not self._is_due():
+                break
             keys, leases, prepared = self.ledger.commit(partial(self._begin, keys, most, accept))
             accept, more = None, False
             reached("before_push")
@@ -100,12 +102,17 @@ class Delivery:
                 break
         return count
 
+    def _is_due(self) -> bool:
+        with self.ledger.read() as connection:
+            return lanes.any_due(connection, self.ledger.now(connection))
+
     def _begin(
         self, keys: Sequence[str] | None, most: int, accept: Callable[[Writing], Sequence[str]] | None, writing: Writing
     ) -> tuple[Sequence[str] | None, list[Lease], Prepared]:
         if accept is not None:
             keys = accept(writing)
         leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
+        writing.wakes.difference_update(it.key for it in leases)  # nobody else could do anything there now
         prepared = prepare(writing, leases, self.syncs, self.netsuite.url) if leases else Prepared()
         if leases and not prepared.work:
             release(writing, leases, self.syncs, prepared.paused)

@@ -41,12 +41,14 @@ class Entry:
 
 _FIELDS = ("action", "actor", "sync", "source_id", "target", "message_id", "correlation", "code", "detail")
 _TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
+_TAKE_FREE, _TAKE_FIRST = _TAKE.with_for_update(skip_locked=True), _TAKE.with_for_update()
 _MOVE = (
     update(audit_head)
     .where(audit_head.c.chain == bindparam("c"))
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 )
 _INSERT = insert(audit)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def start(connection: Connection) -> None:
@@ -61,7 +63,7 @@ def start(connection: Connection) -> None:
 def digest(key: bytes, previous: str, at: datetime, values: Sequence[Any]) -> str:
     """Return the hash of one row: HMAC-SHA256 under *key* of the previous hash and the row's own values."""
     parts = [previous, at.astimezone(UTC).isoformat(), *values]
-    body = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+    body = _ENCODER.encode(parts).encode()
     return hmac.new(key, body, hashlib.sha256).hexdigest() if key else hashlib.sha256(body).hexdigest()
 
 
@@ -71,10 +73,10 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
         return
     take = _TAKE
     if connection.dialect.name == "postgresql":
-        take = _TAKE.with_for_update(skip_locked=True)
+        take = _TAKE_FREE
     head = connection.execute(take).first()
     if head is None:  # every chain is in use just now: wait for the first
-        head = connection.execute(_TAKE.with_for_update()).one()
+        head = connection.execute(_TAKE_FIRST).one()
     chain, seq, previous = head
     rows = []
     for entry in entries:

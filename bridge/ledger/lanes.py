@@ -20,22 +20,14 @@ from bridge.ledger.models import lane, message
 LEASE = timedelta(minutes=4)  # longer than the wait for a slot and the longest call (60 + 120 s) with a margin
 
 _FREE = or_(lane.c.lease_until.is_(None), lane.c.lease_until <= bindparam("now"))
-_NAMED = (
-    select(lane.c.key, lane.c.epoch)
-    .where(lane.c.key.in_(bindparam("keys", expanding=True)), _FREE)
-    .order_by(lane.c.key)
-)
+_NAMED = select(lane.c.key).where(lane.c.key.in_(bindparam("keys", expanding=True)), _FREE).order_by(lane.c.key)
 _DUE = (
-    select(lane.c.key, lane.c.epoch)
+    select(lane.c.key)
     .where(lane.c.due_at <= bindparam("now"), _FREE)
     .order_by(lane.c.priority, lane.c.due_at)
     .limit(bindparam("most"))
 )
-_TAKE = (
-    update(lane)
-    .where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e"))
-    .values(owner=bindparam("o"), epoch=bindparam("e1"), lease_until=bindparam("u"))
-)
+_ANY_DUE = select(lane.c.key).where(lane.c.due_at <= bindparam("now"), _FREE).limit(1)
 _RENEW = (
     update(lane).where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e")).values(lease_until=bindparam("u"))
 )
@@ -56,6 +48,20 @@ _NEXT = (
     )
     .group_by(message.c.queue)
 )
+
+
+@cache
+def _take(dialect: str, *, named: bool) -> Any:
+    free = _NAMED if named else _DUE
+    if dialect == "postgresql":
+        free = free.with_for_update(skip_locked=True)
+    chosen = free.cte("free")
+    return (
+        update(lane)
+        .where(lane.c.key.in_(select(chosen.c.key)))
+        .values(owner=bindparam("o"), epoch=lane.c.epoch + 1, lease_until=bindparam("u"))
+        .returning(lane.c.key, lane.c.epoch)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +100,17 @@ def lease(
     connection: Connection, owner: str, now: datetime, *, keys: Sequence[str] | None = None, most: int = 1
 ) -> list[Lease]:
     """Lease the lanes *keys* that are free, or up to *most* that are due. Locks are taken in sorted order of keys."""
-    if keys is not None:
-        query, values = _NAMED, {"keys": sorted(keys), "now": now}
-    else:
-        query, values = _DUE, {"now": now, "most": most}
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update(skip_locked=True)
-    found = [Lease(row.key, row.epoch + 1) for row in connection.execute(query, values)]
-    if found:
-        until = now + LEASE
-        connection.execute(
-            _TAKE, [{"k": it.key, "e": it.epoch - 1, "o": owner, "e1": it.epoch, "u": until} for it in found]
-        )
-    return sorted(found, key=lambda it: it.key)
+    if keys is not None and not keys:
+        return []
+    wanted: dict[str, Any] = {"most": most} if keys is None else {"keys": sorted(keys)}
+    statement = _take(connection.dialect.name, named=keys is not None)
+    found = connection.execute(statement, {**wanted, "now": now, "o": owner, "u": now + LEASE}).all()
+    return sorted((Lease(key, epoch) for key, epoch in found), key=lambda it: it.key)
+
+
+def any_due(connection: Connection, now: datetime) -> bool:
+    """Say whether a free lane has work now: a look that needs no write transaction."""
+    return connection.execute(_ANY_DUE, {"now": now}).first() is not None
 
 
 def still_held(connection: Connection, leases: Iterable[Lease]) -> set[str]:

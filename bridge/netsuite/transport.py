@@ -155,6 +155,18 @@ class Transport:
         session.trust_env = False  # no proxy and no .netrc unless a setting says so
         # A session cookie next to a token passport is "ambiguous authentication" (NetSuite Help section_1509544929).
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._request = session.prepare_request(
+            requests.Request(
+                "POST",
+                url,
+                headers={
+                    "Content-Type": "text/xml; charset=utf-8",
+                    "Accept": "text/xml",
+                    "Accept-Encoding": "gzip",
+                    "User-Agent": "salesforce-netsuite-bridge",
+                },
+            )
+        )
 
     def post(self, action: str, body: bytes, *, timeout_s: float) -> Answer:
         """Send *body* and return the answer as soon as its head is here. Raises NotSent or Broken."""
@@ -162,19 +174,18 @@ class Transport:
         started = time.monotonic()
         _progress.deadline = started + self.limits.connect_s + timeout_s
         try:
-            response = self._session.post(
-                self.url,
-                data=body,
-                headers={
-                    "Content-Type": "text/xml; charset=utf-8",
-                    "SOAPAction": f'"{action}"',
-                    "Accept": "text/xml",
-                    "Accept-Encoding": "gzip",
-                    "User-Agent": "salesforce-netsuite-bridge",
-                },
-                timeout=(self.limits.connect_s, timeout_s),
+            request = self._request.copy()
+            request.headers["SOAPAction"] = f'"{action}"'
+            request.headers["Content-Length"] = str(len(body))
+            request.body = body
+            # By the adapter itself: what a session adds (cookies, redirects, the environment) is what we do not want.
+            response = self._session.get_adapter(self.url).send(
+                request,
                 stream=True,
-                allow_redirects=False,
+                timeout=(self.limits.connect_s, timeout_s),
+                verify=True if self._session.verify is None else self._session.verify,
+                cert=self._session.cert,
+                proxies=self._session.proxies,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if not _progress.written and (_progress.known or _refused(error)):

@@ -152,6 +152,11 @@ def open_call(writing: Writing, org: str, call_id: str, body_hash: str, correlat
     return Call(row.body_hash, row.correlation)
 
 
+def knows_call(connection: Connection, org: str, call_id: str) -> bool:
+    """Say whether a callout was accepted."""
+    return connection.execute(select(call.c.id).where(call.c.org == org, call.c.id == call_id)).first() is not None
+
+
 @cache
 def _open(dialect: str) -> Any:
     statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(call)

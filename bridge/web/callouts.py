@@ -1,7 +1,8 @@
 """The way in from Apex: ``POST /v1/push/<object>``: verify, receive, deliver, answer.
 
 What arrives is refused before anything is stored, or stored before anything is answered. A few records are delivered
-while Apex waits, within the request's budget; many are accepted and delivered in the background.
+while Apex waits, within the request's budget; many are accepted and delivered in the background. A call to NetSuite
+that outlasts the budget goes on without its caller, and the bridge writes the result back.
 
 Must not know: SOAP, SQL.
 """
@@ -9,10 +10,12 @@ Must not know: SOAP, SQL.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from flask import Flask, request
@@ -34,13 +37,33 @@ LOG = logging.getLogger("bridge.callouts")
 INTERACTIVE = 10  # records in a call that a person may be waiting for; more is a mass update
 RETRY_AFTER_S = 30
 
+Found = dict[str, Standing]
+
+
+HANDS = 64  # deliveries at once; more than callers, because those that outlast their callers hold one each
+LEEWAY_S = 0.05  # what ends with the budget by itself is not counted as late
+
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the first transaction found out about a call."""
+class Hands:
+    """Threads that deliver while callers wait, and may go on when a caller has left."""
 
-    correlation: str
-    repeated: bool
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, "callout"))
+    free: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(HANDS))
+
+    def within(self, until: float, work: Callable[[], Found]) -> Found | None:
+        """Return what *work* found by *until*; None where it goes on without us, or no hand is free to begin it."""
+        if not self.free.acquire(blocking=False):
+            return None
+        done = self.pool.submit(work)
+        done.add_done_callback(lambda _: self.free.release())
+        try:
+            return done.result(max(0.0, until - time.monotonic()) + LEEWAY_S)
+        except TimeoutError:
+            if done.done():
+                raise  # it is the work's own
+            done.add_done_callback(_log_failure)
+            return None
 
 
 def create_callouts(
@@ -54,6 +77,7 @@ def create_callouts(
     """Return the app that Apex calls. *org* is the pinned organisation, *budget_s* how long an answer may take."""
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=wire.MAX_BYTES)
+    hands = Hands()
 
     @app.post("/v1/push/<kind>")
     def push(kind: str) -> Response:
@@ -64,7 +88,7 @@ def create_callouts(
             signature.verify(request.headers.get(signature.HEADER), body, keys, now)
             callout = wire.parse(kind, body)
             signature.check_claims(sent_at=callout.sent_at, org=callout.org, expected_org=org, now=now)
-            return _answer(engine, callout, until)
+            return _answer(engine, hands, callout, until)
         except RequestEntityTooLarge:
             return _refusal(wire.Refused(413, "TOO_LARGE", "The call is larger than 2 MB; send fewer records in one."))
         except signature.Unsigned as unsigned:
@@ -75,17 +99,16 @@ def create_callouts(
             return _refusal(refused)
         except DBAPIError:
             LOG.exception("The database did not answer; nothing was accepted.")
-            full = wire.Refused(503, "LEDGER_UNAVAILABLE", "The bridge cannot store anything just now.")
-            return _refusal(full, RETRY_AFTER_S)
+            return _refusal(wire.Refused(503, "LEDGER_UNAVAILABLE", "The bridge cannot store anything just now."))
 
     return app
 
 
-def _answer(engine: Delivery, callout: wire.Callout, until: float) -> Response:
+def _answer(engine: Delivery, hands: Hands, callout: wire.Callout, until: float) -> Response:
     """Store the call and deliver it as far as the time allows; see the module's docstring."""
     few = len(callout.received) <= INTERACTIVE
     ids = list(dict.fromkeys(it.id for it in callout.received))
-    seen: list[Seen] = []
+    correlations: list[str] = []  # the last one counts: a transaction that was lost to another is done again
 
     def store(writing: Writing) -> Sequence[str]:
         correlation = uuid.uuid4().hex
@@ -93,9 +116,9 @@ def _answer(engine: Delivery, callout: wire.Callout, until: float) -> Response:
         if earlier is not None:
             if earlier.body_hash != callout.body_hash:
                 raise wire.Refused(409, "CALL_ID_REUSED", "Another call with this id and another content was accepted.")
-            seen.append(Seen(earlier.correlation, repeated=True))
+            correlations.append(earlier.correlation)
             return []
-        seen.append(Seen(correlation, repeated=False))
+        correlations.append(correlation)
         accept(
             writing,
             engine.syncs,
@@ -103,19 +126,28 @@ def _answer(engine: Delivery, callout: wire.Callout, until: float) -> Response:
             origin="callout",
             correlation=correlation,
             priority=messages.INTERACTIVE if few else messages.BULK,
-            write_back=not few,
+            write_back=not few or time.monotonic() >= until,
         )
         return sorted({lane_of(it) for it in callout.received}) if few else []
 
-    engine.deliver(accept=store, interactive=True, until=until)
-    reached("after_accept")
-    found = engine.settle(ids, until) if few else engine.standing(ids)
+    def carry() -> Found:
+        engine.deliver(accept=store, interactive=True, until=until)
+        reached("after_accept")
+        return engine.settle(ids, until) if few else engine.standing(ids)
+
+    found = hands.within(until, carry)
+    if found is None:
+        with engine.ledger.read() as connection:
+            is_stored = marks.knows_call(connection, callout.org, callout.id)
+        if not is_stored:
+            engine.ledger.commit(store)  # for the background; whoever comes second finds it stored
+        found = engine.standing(ids)
     late = [it.id for it in found.values() if is_open(part.state for part in it.parts)]
     if late and few:
         engine.promise_write_back(late)
     results = tuple(_result(it, found.get(it.id)) for it in callout.received)
     reached("before_answer")
-    answer = wire.Answer(seen[0].correlation, results)
+    answer = wire.Answer(correlations[-1], results)
     return Response(wire.encode(answer), status=202 if late else 200, mimetype="application/json")
 
 
@@ -131,7 +163,13 @@ def _result(it: Received, standing: Standing | None) -> wire.Result:
     return wire.Result(it.id, state, made, told)
 
 
-def _refusal(refused: wire.Refused, retry_after_s: int | None = None) -> Response:
-    headers = {"Retry-After": str(retry_after_s)} if retry_after_s else None
+def _log_failure(done: Future[Found]) -> None:
+    error = done.exception()
+    if error is not None:
+        LOG.error("A delivery that had outlasted its caller failed.", exc_info=error)
+
+
+def _refusal(refused: wire.Refused) -> Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if refused.status == 503 else None
     body = wire.encode_refusal(uuid.uuid4().hex, refused)
     return Response(body, status=refused.status, headers=headers, mimetype="application/json")

@@ -61,7 +61,7 @@ class History:
 
 
 def overview(connection: Connection, now: datetime) -> Overview:
-    counted = select(message.c.state, func.count()).group_by(message.c.state)
+    counted = select(message.c.state, func.count().label("number")).group_by(message.c.state)
     oldest = connection.execute(
         select(func.min(message.c.created_at)).where(message.c.queue.is_not(None), message.c.state.in_(OPEN))
     ).scalar()
@@ -69,7 +69,7 @@ def overview(connection: Connection, now: datetime) -> Overview:
         select(func.count()).where(message.c.origin == "sweep", message.c.created_at > now - timedelta(days=1))
     ).scalar_one()
     return Overview(
-        dict(connection.execute(counted).tuples().all()),
+        {row.state: row.number for row in connection.execute(counted)},
         now - oldest if oldest else None,
         latency(connection),
         late,

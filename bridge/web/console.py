@@ -52,7 +52,8 @@ def create_console(
 ) -> Flask:
     """Return the console as a Flask app of its own, for a port of its own."""
     app = Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=64 * 1024)
+    # Names of this machine only: a foreign page could otherwise read the token by a name of its own for 127.0.0.1.
+    app.config.update(MAX_CONTENT_LENGTH=64 * 1024, TRUSTED_HOSTS=["127.0.0.1", "localhost"])
     token = secrets.token_urlsafe(24)
     app.jinja_env.filters.update(ago=ago, moment=moment, span=span)
     app.jinja_env.globals.update(environment=environment, form_token=token, groups=GROUPS)

@@ -129,6 +129,44 @@ class System(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record that changed and could not be read. *ref* has no id where the system does not say which one it is."""
+
+    ref: Ref
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of what changed, counted against the system's own total.
+
+    *until*: up to there everything has been given, with this window's *rows*, oldest change first. *total* is what the
+    system counted in the whole range that was asked for.
+    """
+
+    until: datetime
+    rows: Sequence[Record]
+    total: int
+    skipped: Sequence[Skipped] = ()
+
+
+class CountedSystem(System, Protocol):
+    """A system that says how many records changed, so that a pull can prove that it has them all: NetSuite."""
+
+    def windows(self, kind: str, since: datetime, until: datetime) -> Iterator[Window]:
+        """Yield everything of *kind* last modified in ``[since, until]`` in windows one after the other in time.
+
+        The next window is asked for when the one before is done with. Raises Deferred when the counts do not settle.
+        """
+        ...
+
+    def count(self, kind: str, since: datetime, until: datetime) -> int:
+        """Say how many records of *kind* were last modified in ``[since, until]``."""
+        ...
+
+
 class MirrorSystem(System, Protocol):
     """A system that holds our mirrors and can list the rows under a parent: Salesforce."""
 

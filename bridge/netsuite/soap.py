@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -20,23 +20,23 @@ from lxml import etree
 
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults
+from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.grouping import Grouping, Ticket
 from bridge.netsuite.kinds import CALL_WEIGHT, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
 from bridge.netsuite.transport import Limits, Transport, new_session
+from bridge.netsuite.windows import SMALLEST_PAGE, Windows
 from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire
 from bridge.netsuite.wsdl import Bindings
-from bridge.ports import Check, Deleted, Record, Ref, Slots, Written
+from bridge.ports import Check, Deleted, Record, Ref, Slots, Window, Written
 
 HOST = re.compile(r"https://[a-z0-9-]+\.suitetalk\.api\.netsuite\.com")
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]+")  # what REST paths allow too (NetSuite Help section_156334828635)
 PAGE_SIZE = 1000  # the largest a synchronous search may have (NetSuite Help section_N3418637)
-SMALLEST_PAGE = 5
 GET_LIST = 1000  # records in one getList
-SECOND = timedelta(seconds=1)
 DEFAULT_KINDS = (
     "customer", "vendor", "contact", "salesOrder", "purchaseOrder", "customerPayment", "invoice",
 )  # fmt: skip
@@ -275,29 +275,33 @@ class SoapNetSuite:
         size: int | None = None,
         search_id: str | None = None,
         index: int = 1,
+        bare: bool = False,
+        from_id: int | None = None,
     ) -> SearchPage:
-        """Return page *index* of the records of *kind* modified in ``[since, until]``, not yet fetched."""
+        """Return page *index* of the records of *kind* modified in ``[since, until]``, not yet fetched.
+
+        *bare* leaves out sublists. *from_id* is the least internal id.
+        """
         wire, reader, rows = self._wire, self._reader, size or self._page_size
         if search_id is None:
-            return SearchPage(wire, reader, kind, rows, "search", searchRecord=self._search(kind, since, until))
-        return SearchPage(wire, reader, kind, rows, "searchMoreWithId", searchId=search_id, pageIndex=index)
+            found, type_id = self._kind(kind), self._type_id(kind, False)
+            wanted = criteria(self._bindings, kind, found, since, until, type_id=type_id, from_id=from_id)
+            return SearchPage(wire, reader, kind, rows, "search", bare=bare, searchRecord=wanted)
+        return SearchPage(wire, reader, kind, rows, "searchMoreWithId", bare=bare, searchId=search_id, pageIndex=index)
 
-    def _search(self, name: str, since: datetime, until: datetime) -> Any:
-        kind = self._kind(name)
-        if kind.search is None:
-            raise Misconfigured(f"{name} cannot be searched for.", code="KIND_UNKNOWN", detail=name)
-        values: dict[str, Any] = {kind.modified: _within(since, until)}
-        if kind.filter:
-            values["type"] = {"operator": "anyOf", "searchValue": [kind.filter]}
-        if kind is CUSTOM_RECORD:
-            values["recType"] = {"internalId": self._type_id(name, False)}
-        return self._bindings.type("common", kind.search)(**values)
+    def windows(self, kind: str, since: datetime, until: datetime) -> Iterator[Window]:
+        """Yield everything of *kind* modified in ``[since, until]``, proven against NetSuite's counts; see the port."""
+        return Windows(self, kind, self._page_size, self._worded).read(since, until)
+
+    def count(self, kind: str, since: datetime, until: datetime) -> int:
+        """Say how many records of *kind* were modified in ``[since, until]``."""
+        return Windows(self, kind, self._page_size, self._worded).count(since, until)
 
     def deleted(self, kind: str, since: datetime, until: datetime) -> Iterator[Deleted]:
         """Yield every *kind* deleted in ``[since, until]``. Needs the Deleted Records permission."""
         wanted = self._kind(kind)
         filter_: dict[str, Any] = {
-            "deletedDate": _within(since, until),
+            "deletedDate": within(since, until),
             "type": {"operator": "anyOf", "searchValue": [wanted.name]},
         }
         if wanted is CUSTOM_RECORD:
@@ -379,13 +383,6 @@ def _chunks(ready: list[Ready]) -> Iterator[list[Ready]]:
         weight += one[2].weight
     if chunk:
         yield chunk
-
-
-def _within(since: datetime, until: datetime) -> dict[str, str]:
-    upper = until.replace(microsecond=0)
-    if upper < until:
-        upper += SECOND
-    return {"operator": "within", "searchValue": codec.instant(since), "searchValue2": codec.instant(upper)}
 
 
 def _instant(value: str) -> datetime:

@@ -128,12 +128,15 @@ class SearchPage:
     NetSuite runs the search again for every page, so totals may drift from one to the next.
     """
 
-    def __init__(self, wire: Wire, reader: Reader, kind: str, size: int, operation: str, **values: Any) -> None:
+    def __init__(
+        self, wire: Wire, reader: Reader, kind: str, size: int, operation: str, *, bare: bool = False, **values: Any
+    ) -> None:
         self._wire = wire
         self._reader = reader
         self._kind = kind
         self._size = size
         self._operation = operation
+        self._bare = bare
         self._values = values
         self.head = Page((), reader, kind)
         self._records = self._stream()
@@ -149,7 +152,7 @@ class SearchPage:
         wire, limits = self._wire, self._wire.transport.limits
         envelope = wire.bindings.message(self._operation, **self._values)
         # Without the preferences a further page silently loses its sublists.
-        preferences = {"bodyFieldsOnly": "false", "pageSize": str(self._size)}
+        preferences = {"bodyFieldsOnly": "true" if self._bare else "false", "pageSize": str(self._size)}
         with wire.slots.lease(interactive=False), wire.judged(write=False):
             body = wire.signed(envelope, preferences)
             with closing(wire.transport.post(self._operation, body, timeout_s=limits.list_s)) as answer:

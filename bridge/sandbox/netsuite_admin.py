@@ -171,6 +171,20 @@ class Admin:
             self._accounting.delete(record)
             return {"kind": record.kind, "id": record.id}
 
+    def hide(self, code: str = "INSUFFICIENT_PERMISSION", **names: str) -> dict[str, str]:
+        """Keep a record from the integration's role: searches count it and leave it out (assumption)."""
+        with self._fake.lock:
+            record = self._named(names)
+            self._store.hidden[record.kind, record.id] = code
+            return {"kind": record.kind, "id": record.id}
+
+    def show(self, **names: str) -> Stored:
+        """Let the integration's role see a record again."""
+        with self._fake.lock:
+            record = self._named(names)
+            self._store.hidden.pop((record.kind, record.id), None)
+            return record
+
     def _set_custom(self, record: Stored, script_id: str, value: Any) -> None:
         definition = self._store.custom_fields[script_id]
         if value is None:

@@ -221,7 +221,12 @@ class Lookups:
         if page < 1 or page > max(pages, 1):
             return self._search_failed("INVALID_SEARCH_PAGE_INDEX", f"There is no page {page}.")
         shown = found[(page - 1) * size : page * size]
-        records = [self.writer.record(item, tag="platformCore:record", body_only=body_only) for item in shown]
+        hidden = self.store.hidden
+        records = [
+            self.writer.record(item, tag="platformCore:record", body_only=body_only)
+            for item in shown
+            if not hidden or (item.kind, item.id) not in hidden
+        ]
         identity = f"<platformCore:searchId>{search_id}</platformCore:searchId><platformCore:recordList>".encode()
         counts = self._counts(len(found), size, pages, page)
         head = (_open("searchResult"), self.writer.status(), counts, identity)

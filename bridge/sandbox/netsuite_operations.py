@@ -253,6 +253,9 @@ class Operations(Lookups):
         _, _, record = self._find(ref)
         if record is None:
             return self.writer.read_response(None, [Detail("RCRD_DSNT_EXIST", "That record does not exist.")])
+        code = self.store.hidden.get((record.kind, record.id))
+        if code is not None:
+            return self.writer.read_response(None, [Detail(code, "You may not see this record.")])
         return self.writer.read_response(record)
 
     def _delete(self, ref: etree._Element) -> bytes:

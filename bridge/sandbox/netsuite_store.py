@@ -88,6 +88,7 @@ class Store:
         self._clock = clock
         self.records: dict[str, dict[str, Stored]] = {kind: {} for kind in KINDS}
         self.gone: list[Gone] = []
+        self.hidden: dict[tuple[str, str], str] = {}  # (kind, id) -> the code with which the role may not see it
         self.revision = 0  # counts every change: a search of an unchanged account need not run again
         self.renames = 0  # counts changes of names: rendered references to them are stale
         self._external: dict[tuple[str, str], Stored] = {}

@@ -1,0 +1,47 @@
+"""What a search asks for: a kind, a closed window of time, and sometimes a least internal id.
+
+Must not know: what is done with the answer.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from bridge.errors import Misconfigured
+from bridge.netsuite import codec
+from bridge.netsuite.kinds import CUSTOM_RECORD, Kind
+from bridge.netsuite.wsdl import Bindings
+
+SECOND = timedelta(seconds=1)
+
+
+def criteria(
+    bindings: Bindings,
+    name: str,
+    kind: Kind,
+    since: datetime,
+    until: datetime,
+    *,
+    type_id: str | None = None,
+    from_id: int | None = None,
+) -> Any:
+    """Return the search for every *kind* modified in ``[since, until]``, with internal ids from *from_id* on."""
+    if kind.search is None:
+        raise Misconfigured(f"{name} cannot be searched for.", code="KIND_UNKNOWN", detail=name)
+    values: dict[str, Any] = {kind.modified: within(since, until)}
+    if kind.filter:
+        values["type"] = {"operator": "anyOf", "searchValue": [kind.filter]}
+    if kind is CUSTOM_RECORD:
+        values["recType"] = {"internalId": type_id}
+    if from_id is not None:
+        values["internalIdNumber"] = {"operator": "greaterThanOrEqualTo", "searchValue": from_id}
+    return bindings.type("common", kind.search)(**values)
+
+
+def within(since: datetime, until: datetime) -> dict[str, str]:
+    """Return the criterion for ``[since, until]``: *since* rounded down to the second, *until* up."""
+    upper = until.replace(microsecond=0)
+    if upper < until:
+        upper += SECOND
+    return {"operator": "within", "searchValue": codec.instant(since), "searchValue2": codec.instant(upper)}

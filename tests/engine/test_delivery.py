@@ -592,7 +592,9 @@ def test_a_parent_that_does_not_exist_is_said_in_a_sentence(house):
     jo = house.sf.insert("Contact", FirstName="Jo", LastName="Doe", AccountId=acme)
     found = house.received(house.read(jo))
     nobody = "0015e0000000999AAA"
-    house.engine.receive([replace(found, fields={**found.fields, "AccountId": nobody})], origin="callout", correlation="t")
+    house.engine.receive(
+        [replace(found, fields={**found.fields, "AccountId": nobody})], origin="callout", correlation="t"
+    )
 
     house.drain()
 
@@ -1000,5 +1002,3 @@ def test_a_deadlock_ends_with_the_round_done_again(house, ledger_url):
 
     assert sorted(name for name, _ in done) == ["a", "b"]
     assert sorted(count for _, count in done) == [1, 2]
-
-

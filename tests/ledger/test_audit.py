@@ -1,0 +1,127 @@
+"""The audit trail: whatever is done to its rows behind our back is found."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from bridge.ledger import Ledger, audit
+from bridge.ledger.models import audit as rows
+from bridge.ledger.models import audit_head
+
+
+@pytest.fixture
+def written(ledger: Ledger) -> Ledger:
+    for n in range(4):
+        with ledger.write() as writing:
+            writing.say("received", "005user", sync="customer", source_id=f"001-{n}", message_id=n + 1)
+            writing.say("delivered", "bridge", sync="customer", source_id=f"001-{n}", target=f"customer/{n}")
+    return ledger
+
+
+def broken(ledger: Ledger, key: bytes | None = None) -> list[str]:
+    with ledger.read() as connection:
+        return list(audit.verify(connection, ledger.audit_key if key is None else key))
+
+
+def test_an_untouched_chain_holds(written):
+    assert broken(written) == []
+
+
+def test_an_empty_chain_holds(ledger):
+    assert broken(ledger) == []
+
+
+def change(connection):
+    connection.execute(update(rows).where(rows.c.seq == 3).values(actor="nobody"))
+
+
+def back_date(connection):
+    at = connection.execute(select(rows.c.at).where(rows.c.seq == 3)).scalar_one()
+    connection.execute(update(rows).where(rows.c.seq == 3).values(at=at - timedelta(days=1)))
+
+
+def remove(connection):
+    connection.execute(delete(rows).where(rows.c.seq == 3))
+
+
+def remove_and_close_up(connection):
+    connection.execute(delete(rows).where(rows.c.seq == 3))
+    for n in range(4, 9):
+        connection.execute(update(rows).where(rows.c.seq == n).values(seq=n - 1))
+
+
+def add(connection):
+    last = connection.execute(select(rows).where(rows.c.seq == 8)).mappings().one()
+    connection.execute(insert(rows).values(**{**last, "seq": 9}))
+
+
+def swap(connection):
+    for old, new in ((3, 100), (4, 3), (100, 4)):
+        connection.execute(update(rows).where(rows.c.seq == old).values(seq=new))
+
+
+def truncate(connection):
+    connection.execute(delete(rows).where(rows.c.seq > 5))
+
+
+def empty(connection):
+    connection.execute(delete(rows))
+
+
+def recompute_without_the_key(connection):
+    """What a person can do who may write to the database but does not have the key."""
+    previous = audit.START
+    for row in connection.execute(select(rows).order_by(rows.c.seq)).all():
+        values = [getattr(row, name) for name in audit._FIELDS]
+        values[1] = "nobody"
+        previous = audit.digest(b"", previous, row.at, [row.chain, row.seq, *values])
+        connection.execute(update(rows).where(rows.c.seq == row.seq).values(actor="nobody", hash=previous))
+    connection.execute(update(audit_head).where(audit_head.c.chain == 0).values(hash=previous))
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [change, back_date, remove, remove_and_close_up, add, swap, truncate, empty, recompute_without_the_key],
+    ids=lambda it: it.__name__,
+)
+def test_tampering_is_found(written, tamper):
+    with written.write() as writing:
+        tamper(writing.connection)
+
+    (sentence,) = broken(written)
+
+    assert sentence.startswith("Chain 0 ")
+
+
+def test_the_chain_is_worth_nothing_to_another_key(written):
+    assert broken(written, b"another")
+
+
+def test_rows_of_a_transaction_that_failed_are_not_there(ledger):
+    with pytest.raises(ZeroDivisionError), ledger.write() as writing:
+        writing.say("received", "bridge")
+        raise ZeroDivisionError
+
+    with ledger.read() as connection:
+        assert connection.execute(select(rows)).all() == []
+
+
+def test_many_writers_at_once_keep_every_chain_whole(ledger):
+    def work() -> None:
+        for _ in range(10):
+            with ledger.write() as writing:
+                writing.say("received", "bridge")
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for it in threads:
+        it.start()
+    for it in threads:
+        it.join()
+
+    assert broken(ledger) == []
+    with ledger.read() as connection:
+        assert len(connection.execute(select(rows.c.seq)).all()) == 60

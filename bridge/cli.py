@@ -17,18 +17,19 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from bridge.cli_mapping import mapping_app
+from bridge.terminal import err, fail, out
 
 if TYPE_CHECKING:
     from bridge.app import Bridge
     from bridge.mapping import Syncs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-mapping_app = typer.Typer(no_args_is_help=True, help="The mapping of this site.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(audit_app, name="audit")
@@ -36,16 +37,9 @@ salesforce_app = typer.Typer(
     no_args_is_help=True, help="The Salesforce package: its field list, and the zip to deploy."
 )
 app.add_typer(salesforce_app, name="salesforce")
-out, err = Console(), Console(stderr=True)
 
 OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}
 LAST_S = 25.0  # after this a process that was asked to stop ends; what it held is taken over when its leases end
-
-
-def _fail(*sentences: str) -> NoReturn:
-    for sentence in sentences:
-        err.print(f"[red]✗[/] {sentence}", highlight=False)
-    raise typer.Exit(1)
 
 
 @contextlib.contextmanager
@@ -56,18 +50,19 @@ def _open(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
     from bridge.settings import NotConfigured, load
 
     try:
-        settings, site = load()
+        settings, site = load(connecting=True)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         bridge = build(settings, site, is_worker=is_worker)
     except NotConfigured as error:
-        _fail(*error.problems)
+        err.print("Without real systems to connect to, try: bridge sandbox", highlight=False)
+        fail(*error.problems)
     except BridgeError as error:
-        _fail(f"{error.message} ({error.code})")
+        fail(f"{error.message} ({error.code})")
     bridge.start(work=work)
     try:
         yield bridge
     except BridgeError as error:
-        _fail(f"{error.message} ({error.code}; {error.who} can fix it)")
+        fail(f"{error.message} ({error.code}; {error.who} can fix it)")
     finally:
         bridge.stop()
 
@@ -95,7 +90,7 @@ def serve() -> None:
         try:
             schedule = timetable(bridge)
         except NotConfigured as error:
-            _fail(*error.problems)
+            fail(*error.problems)
         front = Served(web(bridge), settings.host, settings.port)
         pages = Served(console(bridge, schedule), CONSOLE_HOST, settings.console_port, threads=4)
         front.start()
@@ -114,7 +109,7 @@ def worker() -> None:
     """Deliver in the background beside other processes; needs PostgreSQL and BRIDGE_CARRIER=procrastinate."""
     with _open(work=True, is_worker=True) as bridge:
         if bridge.settings.carrier != "procrastinate":
-            _fail("A worker shares the work over PostgreSQL: set BRIDGE_CARRIER=procrastinate and BRIDGE_DATABASE_URL.")
+            fail("A worker shares the work over PostgreSQL: set BRIDGE_CARRIER=procrastinate and BRIDGE_DATABASE_URL.")
         out.print(f"Delivering, {bridge.settings.environment}.")
         _until_stopped()
 
@@ -124,6 +119,7 @@ def sandbox(
     fast: Annotated[bool, typer.Option(help="Answer at once instead of with NetSuite's usual delays.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Keep the bridge's database here.")] = None,
     empty: Annotated[bool, typer.Option(help="Start without the sample company.")] = False,
+    port: Annotated[int, typer.Option(help="The first of four ports in a row; 0 takes any that are free.")] = 8080,
 ) -> None:
     """Run fake Salesforce, fake NetSuite and the bridge in one process. No credentials."""
     import tempfile
@@ -134,8 +130,14 @@ def sandbox(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         database = (folder or Path(temporary)) / "bridge.sqlite3"
         latency = playground.INSTANT if fast else playground.SIMULATED
+        callouts, console, salesforce, netsuite = range(port, port + 4) if port else (0,) * 4
         house = playground.start(
-            database, latency=latency, port=8080, console_port=8081, salesforce_port=8082, netsuite_port=8083
+            database,
+            latency=latency,
+            port=callouts,
+            console_port=console,
+            salesforce_port=salesforce,
+            netsuite_port=netsuite,
         )
         try:
             if not empty:
@@ -159,7 +161,7 @@ def demo(
     try:
         play(serve=serve_pages, latency=not fast, console=out)
     except AssertionError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -173,19 +175,19 @@ def push(
 
     kind = OBJECTS.get(object_name)
     if kind is None:
-        _fail(f"There is no object '{object_name}'; there are {', '.join(OBJECTS)}.")
+        fail(f"There is no object '{object_name}'; there are {', '.join(OBJECTS)}.")
     with _open() as bridge:
         engine = bridge.engine
         (found,) = engine.salesforce.get([Ref(kind, id=record_id)], engine.syncs.reads(kind))
         if found is None:
-            _fail(f"Salesforce has no {object_name} {record_id}.")
+            fail(f"Salesforce has no {object_name} {record_id}.")
         received = as_received(found)
         engine.receive([received], origin="operator", correlation=uuid.uuid4().hex)
         budget = time.monotonic() + bridge.settings.request_budget_s
         standing = engine.settle([received.id], budget, [lane_of(received)]).get(received.id)
         engine.deliver(["status"])
         if standing is None:
-            _fail(f"No sync concerns this {object_name}.")
+            fail(f"No sync concerns this {object_name}.")
         table = Table("Sync", "State", "Why")
         for part in standing.parts:
             table.add_row(part.sync, part.state, part.error.message if part.error else "")
@@ -208,7 +210,7 @@ def pull(
     from bridge.pulling import pull as pull_one
 
     if what not in PULLED:
-        _fail(f"There is nothing called '{what}' to pull; there are {' and '.join(PULLED)}.")
+        fail(f"There is nothing called '{what}' to pull; there are {' and '.join(PULLED)}.")
     start = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     with _open() as bridge:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:.0f} read"))
@@ -216,8 +218,8 @@ def pull(
             for name in PULLED[what]:
                 task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)
 
-                def step(read: int, task: Any = task) -> None:
-                    bar.update(task, completed=read)
+                def step(read: int, total: int, task: Any = task) -> None:
+                    bar.update(task, completed=read, total=max(total, read))
 
                 report = pull_one(bridge.engine, name, since=start, settle=bridge.settle, progress=step)
                 bar.update(
@@ -282,7 +284,7 @@ def pause(scope: str, reason: Annotated[str, typer.Option(help="For the audit an
     with _open() as bridge:
         known = {*bridge.engine.syncs.pushes, *bridge.engine.syncs.pulls, "*netsuite", "*salesforce"}
         if scope not in known:
-            _fail(f"There is no sync '{scope}'; there are {', '.join(sorted(known))}.")
+            fail(f"There is no sync '{scope}'; there are {', '.join(sorted(known))}.")
         done = operating.pause(bridge.engine, scope, actor="operator", reason=reason)
         out.print(f"{scope} is paused." if done else f"{scope} was paused already.")
 
@@ -316,34 +318,6 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@mapping_app.command("show")
-def mapping_show(
-    sync: Annotated[str | None, typer.Argument(help="One sync; all where it is not given.")] = None,
-) -> None:
-    """Print the mapping as this site has it: target field, rule, gates."""
-    from bridge.mapping import Sync
-    from bridge.overlay import site_syncs
-    from bridge.settings import NotConfigured, load
-
-    try:
-        _, site = load()
-        syncs = site_syncs(site)
-    except NotConfigured as error:
-        _fail(*error.problems)
-    declared: list[Sync] = [*syncs.pushes.values(), *syncs.pulls.values()]
-    chosen = [it for it in declared if sync in (None, it.name)]
-    if not chosen:
-        _fail(f"There is no sync '{sync}'.")
-    for it in chosen:
-        source = "Application" if it.source == "Opportunity" else it.source
-        table = Table("Target field", "Rule", title=f"{it.name}: {source} → {it.target}")
-        for name, rule in it.fields.items():
-            table.add_row(name, rule.describe())
-        out.print(table)
-        for gate in getattr(it, "when", ()):
-            out.print(f"  only when {gate.describe()}")
-
-
 def _project(folder: Path | None) -> Path:
     """Return the package's folder: the given one, or the one that came with this installation."""
     import salesforce_metadata
@@ -358,7 +332,7 @@ def _site_syncs() -> Syncs:
     try:
         return site_syncs(load()[1])
     except NotConfigured as error:
-        _fail(*error.problems)
+        fail(*error.problems)
 
 
 @salesforce_app.command("fields")
@@ -408,7 +382,7 @@ def audit_verify() -> None:
     with _open() as bridge, bridge.ledger.read() as connection:
         broken = list(audit.verify(connection, bridge.ledger.audit_key))
     if broken:
-        _fail(*broken)
+        fail(*broken)
     out.print("The audit trail holds.")
 
 

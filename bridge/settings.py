@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         """Yield what does not fit together, one sentence each."""
         yield from self._always()
         if self.environment != "sandbox":
-            yield from self._missing()
+            yield from self.missing()
         if self.environment == "production":
             yield from self._unsafe()
 
@@ -173,7 +173,8 @@ class Settings(BaseSettings):
     def _is_loopback(self, name: str) -> bool:
         return self.environment != "production" and bool(_LOOPBACK.fullmatch(getattr(self, name)))
 
-    def _missing(self) -> Iterator[str]:
+    def missing(self) -> Iterator[str]:
+        """Yield what a connection to both systems needs and is not there, one sentence each."""
         needed = ["netsuite_account", "netsuite_consumer_key", "netsuite_consumer_secret"]
         needed += ["netsuite_token_id", "netsuite_token_secret", "salesforce_org_id", "salesforce_client_id"]
         if not self.salesforce_url:
@@ -215,14 +216,19 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def load(**given: Any) -> tuple[Settings, Site]:
+def load(*, connecting: bool = False, **given: Any) -> tuple[Settings, Site]:
     """Read the settings and the site's choices. *given* values win over the environment (a command's options).
+
+    With *connecting* what both systems need must be there, whatever the environment is called.
 
     Raises:
         NotConfigured: with every problem of both, so that one start finds them all. An operator must act.
     """
     settings, problems = _read(given)
     problems += misspelt(os.environ)
+    if connecting:
+        named = tuple(sentence.split(maxsplit=1)[0].rstrip(":") for sentence in problems)
+        problems += [sentence for sentence in settings.missing() if not (named and sentence.startswith(named))]
     # The default path may be absent; a path that somebody chose may not.
     if settings.config.exists() or "config" in settings.model_fields_set:
         site, wrong = read(settings.config)

@@ -25,7 +25,8 @@ class const:
         return self.constant
 
     def describe(self) -> str:
-        return f"always {self.constant.name if isinstance(self.constant, Ref) else self.constant}"
+        it = self.constant
+        return f"always {it.kind} {it.name or it.id}" if isinstance(it, Ref) else f"always {it}"
 
 
 @dataclass(frozen=True, slots=True)

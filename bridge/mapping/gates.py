@@ -53,10 +53,13 @@ class Test:
         return f"{name} is empty"
 
     def describe(self) -> str:
-        wanted = (
-            "" if self.value is None else f" {self.value if isinstance(self.value, str) else ', '.join(self.value)}"
-        )
-        return f"{label(self.field)} {self.operator}{wanted}"
+        if self.value is None:
+            return f"{label(self.field)} {self.operator}"
+        if isinstance(self.value, str):
+            return (
+                f"{label(self.field)} {self.operator} this site's {self.value.removeprefix('site:').replace('_', ' ')}"
+            )
+        return f"{label(self.field)} {self.operator} {', '.join(self.value)}"
 
 
 def is_not_blank(name: str) -> Test:

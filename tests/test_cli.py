@@ -1,0 +1,459 @@
+"""Every verb of the command line, against both fakes over real sockets, with settings from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+import salesforce_metadata
+import suitetalk_wsdl
+from bridge.cli import app
+from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
+from bridge.sandbox.salesforce import FakeSalesforce
+from bridge.sandbox.wsgi import SandboxServer
+
+ORG = "00D5e0000000001EAA"
+DEMO = Path(__file__).parents[1] / "bridge" / "demo.toml"
+START_S = 30
+
+
+@dataclass
+class Systems:
+    """Both fakes, on ports of their own."""
+
+    salesforce: FakeSalesforce
+    netsuite: FakeNetSuite
+    environment: dict[str, str]
+    ahead: list[timedelta]  # by how much NetSuite's clock goes before ours
+
+    def save(self, kind: str = "Account", **values: Any) -> str:
+        """Save a record that no callout tells of."""
+        return self.salesforce.insert(kind, **({"Name": f"Acme {time.monotonic_ns()}"} | values))
+
+    def funded(self) -> tuple[str, str]:
+        account = self.save()
+        terms = {"StageName": "Approved", "Funding_Accepted__c": True, "CloseDate": "2026-12-01"}
+        money = {"Funded_Amount__c": Decimal(40000), "Purchased_Amount__c": Decimal(52000)}
+        application = self.save("Opportunity", AccountId=account, **terms, **money)
+        self.salesforce.add_fee(application, "Wire Fee", Decimal(25))
+        return account, application
+
+    def made(self, kind: str, salesforce_id: str) -> list[Any]:
+        found = self.netsuite.store.records[kind].values()
+        return [it for it in found if (it.external_id or "").endswith(salesforce_id)]
+
+
+@pytest.fixture(scope="module")
+def systems() -> Iterator[Systems]:
+    schema = Path(suitetalk_wsdl.__file__).parent / "2025_2"
+    ahead = [timedelta(0)]
+    netsuite = FakeNetSuite(schema_dir=schema, latency=NO_LATENCY, clock=lambda: datetime.now(UTC) + ahead[0])
+    metadata = Path(salesforce_metadata.__file__).parent / "force-app" / "main" / "default"
+    salesforce = FakeSalesforce(metadata_dir=metadata, org_id=ORG)
+    with SandboxServer(netsuite) as theirs, SandboxServer(salesforce) as ours:
+        environment = {
+            "BRIDGE_NETSUITE_ACCOUNT": "1234567",
+            "BRIDGE_NETSUITE_CONSUMER_KEY": "sandbox-consumer-key",
+            "BRIDGE_NETSUITE_CONSUMER_SECRET": "sandbox-consumer-secret",
+            "BRIDGE_NETSUITE_TOKEN_ID": "sandbox-token-id",
+            "BRIDGE_NETSUITE_TOKEN_SECRET": "sandbox-token-secret",
+            "BRIDGE_NETSUITE_URL": theirs.url,
+            "BRIDGE_SALESFORCE_URL": ours.url,
+            "BRIDGE_SALESFORCE_ORG_ID": ORG,
+            "BRIDGE_SALESFORCE_CLIENT_ID": "sandbox-consumer-key",
+            "BRIDGE_SALESFORCE_CLIENT_SECRET": "sandbox-consumer-secret",
+            "BRIDGE_SIGNING_KEYS": '{"sandbox": {"secret": "sandbox-signing-key"}}',
+            "BRIDGE_CONFIG": str(DEMO),
+        }
+        yield Systems(salesforce, netsuite, environment, ahead)
+    salesforce.close()
+
+
+@pytest.fixture
+def environment(systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings of an instance with a database of its own."""
+    for name in [it for it in os.environ if it.startswith("BRIDGE_") and "TEST" not in it]:
+        monkeypatch.delenv(name)
+    given = systems.environment | {"BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.sqlite3'}"}
+    for name, value in (given | {"COLUMNS": "200"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return given
+
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def bridge(environment: dict[str, str]) -> Run:
+    """Run a verb in this process; its exit code and all that it printed."""
+
+    def run(*words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(words))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+# --- settings ---
+
+
+@pytest.mark.parametrize("verb", ["serve", "doctor", "errors", "push Account 001"])
+def test_wrong_settings_are_all_told_at_once(bridge: Run, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    monkeypatch.setenv("BRIDGE_PORT", "99999")
+    monkeypatch.setenv("BRIDGE_ENVIRONMENT", "production")
+    monkeypatch.delenv("BRIDGE_NETSUITE_TOKEN_SECRET")
+    monkeypatch.delenv("BRIDGE_SIGNING_KEYS")
+
+    code, text = bridge(*verb.split())
+
+    assert code == 1
+    for name in ("PORT", "NETSUITE_TOKEN_SECRET is missing", "SIGNING_KEYS is missing", "AUDIT_KEY is missing"):
+        assert f"BRIDGE_{name}" in text
+    assert "Traceback" not in text
+
+
+def test_without_any_settings_nothing_starts_and_nothing_is_left_behind(
+    bridge: Run, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in environment:
+        monkeypatch.delenv(name)
+
+    code, text = bridge("serve")
+
+    assert code == 1
+    assert "BRIDGE_NETSUITE_ACCOUNT is missing." in text
+    assert "bridge sandbox" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_site_that_cannot_work_is_in_the_same_list(
+    bridge: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.toml").write_text('[site]\ncurrency = "dollars"\n')
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "wrong.toml"))
+    monkeypatch.delenv("BRIDGE_NETSUITE_TOKEN_ID")
+
+    code, text = bridge("doctor")
+
+    assert code == 1
+    assert "site.currency" in text
+    assert "BRIDGE_NETSUITE_TOKEN_ID is missing." in text
+
+
+def test_a_mapping_that_cannot_work_stops_the_start(
+    bridge: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.toml").write_text('[sync.salesorder.fields.memo]\ntext = "Name"\n')
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "wrong.toml"))
+
+    code, text = bridge("serve")
+
+    assert code == 1
+    assert "sync.salesorder is not a sync" in text
+
+
+# --- doctor ---
+
+
+def test_doctor_says_what_is_reachable_and_permitted(bridge: Run) -> None:
+    code, text = bridge("doctor")
+
+    assert code == 0, text
+    for words in (
+        "Logged in at",
+        "Application can be read and written",
+        "Remittance can be read and written",
+        "NetSuite accepts the bridge's credentials",
+        "may read salesOrder records",
+        "customrecord_broker_commission is number",
+    ):
+        assert words in text
+    assert "✗" not in text
+    assert "sandbox-token-secret" not in text
+
+
+def test_doctor_names_a_wrong_credential_and_ends_with_one(bridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_SALESFORCE_CLIENT_SECRET", "not-this-one")
+
+    code, text = bridge("doctor")
+
+    assert code == 1
+    assert "✗ Salesforce login" in text
+    assert "NetSuite accepts" in text  # the other side is looked at all the same
+    assert "not-this-one" not in text
+
+
+def test_doctor_names_a_system_that_is_not_there(bridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_NETSUITE_URL", "http://127.0.0.1:9")
+
+    code, text = bridge("doctor")
+
+    assert code == 0 or "✗" in text
+    assert re.search(r"[?✗] NetSuite login", text)
+    assert "Traceback" not in text
+
+
+# --- push ---
+
+
+def test_push_sends_one_record_and_says_what_was_made(bridge: Run, systems: Systems) -> None:
+    account = systems.save()
+
+    code, text = bridge("push", "Account", account)
+
+    assert code == 0, text
+    (customer,) = systems.made("customer", account)
+    assert f"customer {customer.id}" in text
+    assert (systems.salesforce.row(account) or {})["NetSuite_Customer_Id__c"] == customer.id
+
+
+def test_push_of_an_application_sends_its_orders(bridge: Run, systems: Systems) -> None:
+    _, application = systems.funded()
+
+    code, text = bridge("push", "Application", application)
+
+    assert code == 0, text
+    (order,) = systems.made("salesOrder", application)
+    assert order.fields["tranId"] in text
+    assert len(systems.made("purchaseOrder", application)) == 1
+
+
+def test_push_of_an_application_that_is_not_approved_says_why_not(bridge: Run, systems: Systems) -> None:
+    application = systems.save("Opportunity", AccountId=systems.save(), StageName="New", CloseDate="2026-12-01")
+
+    code, text = bridge("push", "Application", application)
+
+    assert code == 0
+    assert "Stage is New, needs Approved or Funded" in re.sub(r"[│\s]+", " ", text)  # it stands in a narrow cell
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("Opportunity", "0065e0000000001AAA"), "there are Account, Contact, Application"),
+        (("Account", "0015e00000zzzzzAAA"), "Salesforce has no Account"),
+    ],
+)
+def test_push_of_what_there_is_not_says_so(bridge: Run, words: tuple[str, str], sentence: str) -> None:
+    code, text = bridge("push", *words)
+
+    assert code == 1
+    assert sentence in text
+
+
+# --- pull ---
+
+
+def test_pull_brings_orders_and_remittances(bridge: Run, systems: Systems) -> None:
+    account, application = systems.funded()
+    bridge("push", "Application", application)
+    (order,), (customer,) = systems.made("salesOrder", application), systems.made("customer", account)
+    systems.netsuite.admin.approve(kind="salesOrder", id=order.id)
+    invoice = systems.netsuite.admin.bill(kind="salesOrder", id=order.id).id
+    systems.netsuite.admin.pay(customer.id, "25.00", {invoice: "25.00"})
+
+    systems.ahead[0] = timedelta(minutes=3)  # a window ends two minutes before NetSuite's clock
+    results = [bridge("pull", what, "--since", "2026-01-01T00:00:00") for what in ("orders", "remittances")]
+    systems.ahead[0] = timedelta(0)
+
+    assert [code for code, _ in results] == [0, 0]
+    mirrored = [it for it in systems.salesforce.rows("NetSuite_Order__c") if it["Application__c"] == application]
+    remitted = [it for it in systems.salesforce.rows("Remittance__c") if it["Application__c"] == application]
+    assert sorted(it["Record_Type__c"] for it in mirrored) == ["Purchase Order", "Sales Order"]
+    assert [(it["Amount__c"], it["Running_Balance__c"]) for it in remitted] == [(Decimal(25), Decimal(51975))]
+
+
+def test_pull_of_what_there_is_not_says_so(bridge: Run) -> None:
+    code, text = bridge("pull", "invoices")
+
+    assert code == 1
+    assert "there are orders and remittances" in text
+
+
+def test_sweep_receives_what_no_callout_brought(bridge: Run, systems: Systems) -> None:
+    account = systems.save()
+    time.sleep(1.1)  # a window ends with the last whole second of Salesforce's clock
+
+    code, text = bridge("sweep")
+
+    assert code == 0
+    assert "came late" in text
+    assert len(systems.made("customer", account)) == 1
+
+
+# --- the error desk ---
+
+
+def test_errors_lists_causes_and_replay_sends_again(bridge: Run, systems: Systems) -> None:
+    assert bridge("errors") == (0, "Nothing needs a person.\n")
+    account = systems.save(Name=f"Acme !REJECT USER_ERROR {time.monotonic_ns()}")
+    code, _ = bridge("push", "Account", account)
+    assert code == 1
+
+    code, text = bridge("errors")
+    number = re.findall(r"│ +(\d+) +│$", text, re.MULTILINE)[-1]
+    replayed = bridge("replay", number, "--reason", "tried again")
+
+    assert code == 1
+    assert "administrator" in text or "accounting" in text or "sales" in text
+    assert replayed == (0, "1 of 1 are on their way again.\n")
+    assert bridge("replay", "999999")[1] == "0 of 1 are on their way again.\n"
+
+
+def test_pause_stops_one_sync_and_resume_goes_on(bridge: Run, systems: Systems) -> None:
+    account = systems.save()
+    assert bridge("pause", "customer") == (0, "customer is paused.\n")
+    assert bridge("pause", "customer") == (0, "customer was paused already.\n")
+
+    bridge("push", "Account", account)
+    meanwhile = systems.made("customer", account)
+    resumed = bridge("resume", "customer")
+    bridge("push", "Account", account)
+
+    assert meanwhile == []
+    assert resumed == (0, "customer goes on.\n")
+    assert len(systems.made("customer", account)) == 1
+    assert bridge("resume", "customer") == (0, "customer was not paused.\n")
+
+
+def test_pause_of_what_there_is_not_names_what_there_is(bridge: Run) -> None:
+    code, text = bridge("pause", "customers")
+
+    assert code == 1
+    assert "customer" in text
+    assert "*netsuite" in text
+
+
+def test_the_audit_is_verified_and_a_forged_row_is_found(
+    bridge: Run, systems: Systems, environment: dict[str, str]
+) -> None:
+    bridge("push", "Account", systems.save())
+    assert bridge("audit", "verify") == (0, "The audit trail holds.\n")
+
+    with sqlite3.connect(environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///")) as database:
+        for trigger in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{trigger[0]}"')
+        database.execute("UPDATE audit SET actor = 'somebody else' WHERE action = 'received'")
+    database.close()
+
+    code, text = bridge("audit", "verify")
+    assert code == 1
+    assert "✗" in text
+
+
+# --- the mapping ---
+
+
+def test_mapping_show_prints_a_sync_with_the_sites_own_fields(bridge: Run) -> None:
+    code, text = bridge("mapping", "show", "sales_order")
+
+    assert code == 0
+    assert "sales_order: Application → salesOrder" in text
+    assert re.search(r"custbody_funded_amount +│ money Funded_Amount__c", text)
+    assert "only when Stage is in this site's approval stages" in text
+    assert "Opportunity" not in text
+
+
+def test_mapping_show_of_what_there_is_not_says_so(bridge: Run) -> None:
+    code, text = bridge("mapping", "show", "customers")
+
+    assert code == 1
+    assert "There is no sync 'customers'" in text
+
+
+# --- what keeps running ---
+
+
+@pytest.fixture
+def running(environment: dict[str, str]) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Start a verb as a process and wait for its first lines up to one that matches; all are stopped at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, until: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "bridge", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        started.append(process)
+        assert process.stdout is not None
+        text, end = "", time.monotonic() + START_S
+        while not re.search(until, text):
+            assert time.monotonic() < end, text
+            line = process.stdout.readline()
+            assert line, text
+            text += line
+        return process, text
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_serve_answers_until_it_is_asked_to_stop(
+    running: Callable[..., tuple[subprocess.Popen[str], str]], monkeypatch: pytest.MonkeyPatch, free_ports: list[int]
+) -> None:
+    monkeypatch.setenv("BRIDGE_PORT", str(free_ports[0]))
+    monkeypatch.setenv("BRIDGE_CONSOLE_PORT", str(free_ports[1]))
+
+    process, _ = running("serve", until="Callouts at")
+
+    assert requests.get(f"http://127.0.0.1:{free_ports[0]}/readyz", timeout=10).text == "ready\n"
+    assert "Schedule" in requests.get(f"http://127.0.0.1:{free_ports[1]}/", timeout=10).text
+    assert requests.post(f"http://127.0.0.1:{free_ports[0]}/v1/push/Account", data=b"{}", timeout=10).status_code == 401
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(START_S) == 0
+
+
+def test_the_sandbox_serves_the_pages_of_all_three(running: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:
+    process, text = running("sandbox", "--fast", "--empty", "--port", "0", until="Ctrl-C")
+
+    pages = dict(re.findall(r"^(\w+): (http://127\.0\.0\.1:\d+)$", text, re.MULTILINE))
+    assert pages.keys() == {"Salesforce", "NetSuite", "Bridge"}
+    for url in pages.values():
+        answer = requests.get(url, timeout=10)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/html")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(START_S) == 0
+
+
+@pytest.fixture
+def free_ports() -> list[int]:
+    with socket.socket() as one, socket.socket() as other:
+        for it in (one, other):
+            it.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1], other.getsockname()[1]]
+
+
+@pytest.mark.slow
+def test_the_demo_plays_to_its_end(environment: dict[str, str]) -> None:
+    """In a process of its own: it is the first thing that a stranger runs."""
+    played = subprocess.run(
+        [sys.executable, "-m", "bridge", "demo", "--fast"], capture_output=True, text=True, timeout=55, check=False
+    )
+
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "The audit trail holds" in played.stdout
+    assert "What exists on both sides" in played.stdout
+    assert "Opportunity" not in played.stdout

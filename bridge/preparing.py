@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 from sqlalchemy.exc import DBAPIError
 
 from bridge import totals
@@ -206,6 +206,9 @@ class _Step:
             self.changes.set(
                 row, UNCERTAIN, crashes=row.crashes + 1, due_at=due, code="CRASHED_WHILE_SENDING", who="nobody"
             )
+        # Whoever waited for an answer did not get it.
+        promise = update(message).where(message.c.id.in_([row.id for row in rows])).values(write_back=True)
+        self.writing.connection.execute(promise)
 
     def settle_error(self, row: Row[Any], error: Rejected) -> None:
         self.changes.set(

@@ -15,6 +15,7 @@ from typing import Any
 
 from bridge import totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
+from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
 from bridge.ports import MirrorSystem, Record, Ref, System, Written
@@ -52,7 +53,9 @@ def send(
     balances = _balances([it for it in others if it.row.sync == totals.SYNC], salesforce)
     settled = {it.work.row.id for it in balances}
     rows = [it for it in others if it.row.id not in settled]
-    return [*there, *balances, *_to_salesforce(rows, salesforce, interactive)]
+    written = _to_salesforce(rows, salesforce, interactive)
+    reached("after_writeback")
+    return [*there, *balances, *written]
 
 
 def _not_sent(work: Work) -> Sent:

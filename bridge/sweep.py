@@ -15,12 +15,17 @@ from bridge.delivery import Delivery
 from bridge.ledger import marks, messages, plain
 from bridge.ledger.models import message
 from bridge.ports import Deleted, Received, Record
+from bridge.preparing import write_back
 from bridge.pulling import FIRST, pages
 from bridge.receiving import as_received
+from bridge.records.status import shown_state
+from bridge.standing import is_open
 
 OBJECTS = ("Account", "Contact", "Opportunity")
 OVERLAP = timedelta(minutes=15)  # a stamp is taken in the transaction, a row is visible only at its commit
 PAGE = 200
+STATUS = "NetSuite_Status__c"
+DONE = ("delivered", "unchanged", "superseded")  # for Salesforce these say the same: NetSuite has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,10 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
         with engine.ledger.read() as connection:
             mark = marks.read_watermark(connection, job)
         start = since or (min(mark, end) - OVERLAP if mark else end - FIRST)
-        for page in pages(engine.salesforce.changed(kind, start, end, engine.syncs.reads(kind)), PAGE):
+        for page in pages(engine.salesforce.changed(kind, start, end, (*engine.syncs.reads(kind), STATUS)), PAGE):
             looked_at += len(page)
             late += _receive_unseen(engine, page)
+            _tell_again(engine, page)
         for gone in engine.salesforce.deleted(kind, start, end):
             deleted += _receive_deleted(engine, gone)
         if mark is None or start <= mark:  # else what lies between the mark and *since* has not been read
@@ -56,7 +62,10 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
 
 
 def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
-    received = [as_received(it) for it in page]
+    received = [
+        replace(it, fields={name: it.fields[name] for name in it.fields if name != STATUS})
+        for it in map(as_received, page)
+    ]
     ids = [it.id for it in received]
     place = func.row_number().over(
         partition_by=message.c.source_id,
@@ -77,6 +86,24 @@ def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
     new = engine.receive([replace(it, user=None) for it in unseen], origin="sweep", correlation=uuid.uuid4().hex)
     with engine.ledger.read() as connection:
         return len({row.source_id for row in messages.by_ids(connection, new)})
+
+
+def _without_status(it: Received) -> Received:
+    return replace(it, fields={name: value for name, value in it.fields.items() if name != STATUS})
+
+
+def _tell_again(engine: Delivery, page: list[Record]) -> None:
+    """Write back where Salesforce says something else than the ledger: an answer to Apex was lost on its way."""
+    said = {str(it.ref.id): it.fields.get(STATUS) for it in page}
+    wrong = []
+    for it in engine.standing(list(said)).values():
+        shown = shown_state(it.state)
+        is_same = shown == said[it.id] or (shown in DONE and said[it.id] in DONE)
+        if not is_same and not is_open(part.state for part in it.parts):
+            wrong.append((it.kind, it.id))
+    if wrong:
+        with engine.ledger.write() as writing:
+            write_back(writing, wrong)
 
 
 def _receive_deleted(engine: Delivery, gone: Deleted) -> bool:

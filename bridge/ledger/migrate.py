@@ -18,7 +18,7 @@ def revision(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the migrations that are missing. Instances that start at once queue for it (PostgreSQL advisory lock)."""
+    """Run the migrations that are missing: all of them or none. Instances that start at once queue for it."""
     if revision(engine) == HEAD:
         return
     from alembic import command
@@ -27,6 +27,8 @@ def upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection = connection.execution_options(writes=True)
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_lock(7201)"))
             connection.commit()

@@ -10,7 +10,9 @@ from typing import Any
 
 from bridge import failpoints
 from bridge.carriers.embedded import Embedded
+from bridge.ports import Ref
 from bridge.pulling import pull
+from bridge.receiving import as_received
 from tests.faults import world
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -50,14 +52,14 @@ def act(options: dict[str, Any], callouts: list[Any], others: list[str]) -> None
 
     def background() -> None:
         kinds = house.engine.syncs.reads("Account")
-        found = house.salesforce.get([world.Ref("Account", id=it) for it in others], kinds)
-        received = [world.as_received(it) for it in found if it is not None]
+        found = house.salesforce.get([Ref("Account", id=it) for it in others], kinds)
+        received = [as_received(it) for it in found if it is not None]
         house.engine.receive(received, origin="sweep", correlation="test")
         while house.engine.deliver(most=50):
             pass
 
     def mirror() -> None:
-        pull(house.engine, "sales_order_mirror", settle=timedelta(0))
+        pull(house.engine, "sales_order_mirror", settle=timedelta(seconds=-2))
         while house.engine.deliver(most=50):
             pass
 

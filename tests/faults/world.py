@@ -34,8 +34,6 @@ from bridge.ledger.models import OPEN, lane, message
 from bridge.ledger.slots import LeasedSlots
 from bridge.netsuite import Bindings, SoapNetSuite, TokenCredentials
 from bridge.netsuite.transport import Limits
-from bridge.ports import Ref
-from bridge.receiving import as_received
 from bridge.records import syncs
 from bridge.salesforce import ClientCredentials, RestSalesforce
 from bridge.sandbox.netsuite import FakeNetSuite, Latency
@@ -64,9 +62,19 @@ class Town:
 
     def __init__(self, *, latency: Latency = NO_WAIT, concurrency: int = 5) -> None:
         self.netsuite = FakeNetSuite(schema_dir=SUBSET, latency=latency, concurrency=concurrency)
+        self._slow = timedelta(seconds=3)
         self.secret = secrets.token_hex(32)
-        self.salesforce = FakeSalesforce(metadata_dir=PACKAGE, org_id=ORG, signing_key=("sandbox", self.secret))
+        self.salesforce = FakeSalesforce(
+            metadata_dir=PACKAGE, org_id=ORG, signing_key=("sandbox", self.secret), clock=self.salesforce_clock
+        )
         self.servers = (SandboxServer(self.salesforce).start(), SandboxServer(self.netsuite).start())
+
+    def salesforce_clock(self) -> datetime:
+        """Three seconds slow, until `later` makes all saves so far lie in the past of a window that ends now."""
+        return datetime.now(UTC) - self._slow
+
+    def later(self) -> None:
+        self._slow = timedelta(0)
 
     def stop(self) -> None:
         self.salesforce.close()
@@ -316,6 +324,3 @@ def is_ready(url: str) -> bool:
         return requests.get(f"{url}/readyz", timeout=2).status_code == 200
     except requests.RequestException:
         return False
-
-
-__all__ = ["Ref", "as_received"]

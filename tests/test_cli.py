@@ -444,16 +444,3 @@ def free_ports() -> list[int]:
         for it in (one, other):
             it.bind(("127.0.0.1", 0))
         return [one.getsockname()[1], other.getsockname()[1]]
-
-
-@pytest.mark.slow
-def test_the_demo_plays_to_its_end(environment: dict[str, str]) -> None:
-    """In a process of its own: it is the first thing that a stranger runs."""
-    played = subprocess.run(
-        [sys.executable, "-m", "bridge", "demo", "--fast"], capture_output=True, text=True, timeout=55, check=False
-    )
-
-    assert played.returncode == 0, played.stdout + played.stderr
-    assert "The audit trail holds" in played.stdout
-    assert "What exists on both sides" in played.stdout
-    assert "Opportunity" not in played.stdout

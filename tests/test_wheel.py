@@ -1,5 +1,6 @@
 """The wheel holds everything that runs from it: the code, the bindings and the Salesforce package."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,12 +33,17 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def contents(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", *OFFLINE, "--wheel-dir", str(folder), str(sources)], check=True
     )
-    (wheel,) = folder.glob("*.whl")
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def contents(wheel: Path) -> set[str]:
     return set(zipfile.ZipFile(wheel).namelist())
 
 
@@ -55,3 +61,24 @@ def test_the_wheel_holds_every_file_of_its_packages(sources: Path, contents: set
 def test_the_wheel_holds_nothing_else(contents: set[str]) -> None:
     assert {name.split("/")[0] for name in contents if ".dist-info/" not in name} == set(PACKAGES)
     assert [name for name in contents if "node_modules" in name or "__pycache__" in name] == []
+
+
+@pytest.mark.slow
+def test_the_demo_plays_to_its_end_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+    """In a process and a folder of its own: it is the first thing that a stranger runs."""
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *OFFLINE, "--target", str(installed), str(wheel)], check=True
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    run = {"cwd": elsewhere, "env": environment | {"PYTHONPATH": str(installed)}, "text": True, "capture_output": True}
+
+    where = subprocess.run([sys.executable, "-c", "import bridge; print(bridge.__file__)"], check=True, **run)
+    played = subprocess.run([sys.executable, "-m", "bridge", "demo", "--fast"], check=False, timeout=55, **run)
+
+    assert Path(where.stdout.strip()).is_relative_to(installed)
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "What exists on both sides" in played.stdout
+    assert "Opportunity" not in played.stdout
+    assert list(elsewhere.iterdir()) == []

@@ -216,7 +216,9 @@ def run_job(bridge: Bridge, name: str) -> str:
     if name == "probe":
         operating.probe(bridge.engine)
         return "asked what is paused"
-    return "; ".join(f"{it}: {pull(bridge.engine, it, settle=bridge.settle).sentence()}" for it in PULLED[name])
+    now = bridge.netsuite.now()  # asked once for all kinds of the run
+    reports = [pull(bridge.engine, it, now=now, settle=bridge.settle) for it in PULLED[name]]
+    return "; ".join(f"{it.sync}: {it.sentence()}" for it in reports)
 
 
 class Occurrences:

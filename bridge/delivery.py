@@ -26,7 +26,7 @@ from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
 from bridge.parents import fetch
-from bridge.ports import MirrorSystem, Received, System
+from bridge.ports import CountedSystem, MirrorSystem, Received
 from bridge.preparing import Prepared, prepare, write_back
 from bridge.receiving import accept
 from bridge.recording import Recorded, record, release
@@ -46,7 +46,7 @@ class Delivery:
         *,
         ledger: Ledger,
         syncs: Syncs,
-        netsuite: System,
+        netsuite: CountedSystem,
         salesforce: MirrorSystem,
         alert: Alert = lambda code, sentence: None,
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bridge.errors import Rejected
 from bridge.ledger import Writing, links
 from bridge.ledger.links import Link
 from bridge.mapping import Pull, Syncs
@@ -31,6 +32,11 @@ class Mirrored:
 
 def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link | None, syncs: Syncs) -> Mirrored:
     """Map one NetSuite record to the rows that are ours, parents first. Raises Rejected."""
+    if "skipped" in source:
+        why = source["skipped"]
+        raise Rejected(why["reason"], code=why["code"], who="administrator")
+    if "deleted" in source:
+        return Mirrored([], gone=_deleted(pull, known) if known else [])
     mapped = pull.records(source["source"], source.get("related", {}), syncs.context)
     records, unled = led_back(writing, mapped, syncs)
     lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
@@ -38,6 +44,13 @@ def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link |
     keys = [str(it.ref.external_id) for it in records if it.ref.kind == pull.target]
     lines = {str(it.ref.external_id): it.ref.kind for it in records if it.ref.kind != pull.target}
     return Mirrored(records, keys, lines, list(_gone(pull, known, keys, lines)) if known else [], unled)
+
+
+def _deleted(pull: Pull, known: Link) -> list[Record]:
+    """Return what marks the rows of a record that no longer exists. They stay, for their history is asked for."""
+    if pull.deleted is None:
+        return []
+    return [Record(Ref(pull.target, external_id=key), pull.deleted) for key in known.parts.get("keys", ())]
 
 
 def _gone(pull: Pull, known: Link, keys: list[str], lines: dict[str, str]) -> list[Record]:
@@ -91,5 +104,3 @@ def _belongs(record: Record, lost: set[str | None], pull: Pull) -> bool:
         return record.ref.external_id in lost
     parents = (value for value in record.fields.values() if isinstance(value, Ref) and value.kind == pull.target)
     return any(parent.external_id in lost for parent in parents)
-
-

@@ -1,6 +1,7 @@
 """Pull what changed in NetSuite: closed windows by its own clock, with overlap; stored before the watermark moves.
 
 Stopping anywhere costs only a second reading: rows are messages with a version, and an old version changes nothing.
+What was read before, with the same stamp and the same content, is not stored again.
 
 Must not know: SOAP, HTTP.
 """
@@ -8,37 +9,62 @@ Must not know: SOAP, HTTP.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bridge.delivery import Delivery
+from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
-from bridge.ledger import marks, messages, plain
+from bridge.ledger import marks, messages, plain, pulled
 from bridge.mapping import Pull
-from bridge.ports import Fields, Record, Ref
+from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
 
 PAGE = 200  # records stored in one transaction
 SETTLE = timedelta(minutes=2)  # NetSuite's index may lag behind its clock, so a window ends a little in its past
 FIRST = timedelta(days=1)  # how far back the very first window reaches; a backfill names its own start
 OVERLAP = {"customerPayment": timedelta(hours=24)}
 DEFAULT_OVERLAP = timedelta(minutes=15)
+MOST_UNREAD = 100  # records that could not be read before, tried again with each pull
+MOMENT = timedelta(microseconds=1)
+LAST_MOMENT = timedelta(microseconds=999_999)  # of a second: NetSuite's stamps have no finer grain
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, int], None]  # how many were read, and how many there are in all
 
 
 @dataclass(frozen=True, slots=True)
 class PullReport:
-    """What a pull read and how much of it was news. Times are aware UTC."""
+    """What a pull read and how much of it was news. Times are aware UTC.
+
+    *unchanged* was read before. *skipped* could not be read, and is tried again with every pull.
+    """
 
     sync: str
     since: datetime
     until: datetime
     read: int
     stored: int
+    unchanged: int = 0
+    deleted: int = 0
+    skipped: tuple[Skipped, ...] = ()
 
     def sentence(self) -> str:
-        return f"{self.read} read, {self.stored} new or changed, up to {self.until:%Y-%m-%d %H:%M:%S} UTC"
+        gone = f", {self.deleted} deleted" if self.deleted else ""
+        named = ", ".join(f"{it.ref.kind} {it.ref.id or '(unknown)'}: {it.reason}" for it in self.skipped)
+        left_out = f", {len(self.skipped)} could not be read ({named})" if named else ""
+        news = f"{self.read} read, {self.stored} new or changed, {self.unchanged} known already"
+        return f"{news}{gone}{left_out}, up to {self.until:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(slots=True)
+class Taken:
+    """What has been read and stored so far."""
+
+    correlation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    read: int = 0
+    stored: int = 0
+    unchanged: int = 0
+    skipped: dict[Ref, Skipped] = field(default_factory=dict)
 
 
 def pull(
@@ -47,36 +73,64 @@ def pull(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    now: datetime | None = None,
     settle: timedelta = SETTLE,
-    progress: Progress = lambda read: None,
+    progress: Progress = lambda read, total: None,
 ) -> PullReport:
     """Read everything of *name* that changed and store it for Salesforce; the watermark moves after the last row.
 
-    Raises Deferred or Misconfigured from NetSuite: what was stored stays, the watermark does not move.
+    *now* is NetSuite's own time where the caller has just asked for it. Raises Deferred or Misconfigured from NetSuite:
+    what was stored stays, and the watermark stands at the end of the last window that was stored whole.
     """
     sync = engine.syncs.pulls[name]
-    end = until or engine.netsuite.now() - settle
+    end = last_moment(engine, until, now, settle)
     with engine.ledger.read() as connection:
         mark = marks.read_watermark(connection, name)
     overlap = OVERLAP.get(sync.source, DEFAULT_OVERLAP)
     # A mark in the future (a restored backup, a clock set back) must not hide what changes until then.
     start = since or (min(mark, end) - overlap if mark else end - FIRST)
-    read = stored = 0
-    correlation = uuid.uuid4().hex
-    for page in pages(engine.netsuite.changed(sync.source, start, end), PAGE):
-        related = _related(engine, sync, page)
-        new = [_message(engine, sync, it, related) for it in page]
-        with engine.ledger.write() as writing:
-            stored += len(messages.accept(writing, new, correlation))
-        reached("after_pull_store")
-        read += len(page)
-        progress(read)
+    taken = Taken()
+    retry_unread(engine, sync, taken)
+    for reached_by in take(engine, sync, start, end, taken, progress):
+        if reached_by < end and _moves(mark, start, reached_by):
+            mark = reached_by
+            move(engine, name, mark)
+    gone = _take_deleted(engine, sync, start, end, taken.correlation)
+    if _moves(mark, start, end) or (mark is not None and mark > end and until is None):
+        move(engine, name, end)
+    skipped = tuple(taken.skipped.values())
+    return PullReport(name, start, end, taken.read, taken.stored, taken.unchanged, gone, skipped)
+
+
+def last_moment(engine: Delivery, until: datetime | None, now: datetime | None, settle: timedelta) -> datetime:
+    """Return where a range may end: in the past of NetSuite's clock, at a whole second."""
+    settled = (now or engine.netsuite.now()) - settle
+    return min(until or settled, settled).astimezone(UTC).replace(microsecond=0)
+
+
+def _moves(mark: datetime | None, start: datetime, to: datetime) -> bool:
+    """Say whether a watermark may move. Not where *start* lay behind it: what is between has not been read."""
+    return mark is None or start <= mark < to
+
+
+def move(engine: Delivery, job: str, to: datetime) -> None:
     reached("before_watermark")
-    if mark is None or start <= mark < end or (mark > end and until is None):
-        # Not where *since* lay behind the mark: what is between them has not been read.
-        with engine.ledger.write() as writing:
-            marks.move_watermark(writing, name, end)
-    return PullReport(name, start, end, read, stored)
+    with engine.ledger.write() as writing:
+        marks.move_watermark(writing, job, to)
+
+
+def take(
+    engine: Delivery, sync: Pull, since: datetime, until: datetime, taken: Taken, progress: Progress
+) -> Iterator[datetime]:
+    """Store what changed in ``[since, until]``; yield, after each window, up to where all is stored."""
+    for window in engine.netsuite.windows(sync.source, since, until):
+        for page in pages(window.rows, PAGE):
+            taken.read += len(page)
+            store(engine, sync, page, taken)
+            reached("after_pull_store")
+            progress(taken.read, window.total)
+        _keep_skipped(engine, sync, window, taken)
+        yield window.until
 
 
 def pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
@@ -91,26 +145,140 @@ def pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
         yield page
 
 
-def _related(engine: Delivery, sync: Pull, page: list[Record]) -> dict[str, Fields]:
+def store(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) -> None:
+    """Store those of *page* that say something new."""
+    with engine.ledger.read() as connection:
+        seen = pulled.newest(connection, sync.name, [str(it.ref.id) for it in page])
+    news: list[tuple[Record, datetime, str]] = []
+    for it in page:
+        stamp, mark = it.modified_at or datetime.now(UTC), plain.fingerprint(dict(it.fields))
+        known = seen.get(str(it.ref.id))
+        if known is not None and stamp <= known.modified_at:
+            if stamp < known.modified_at.replace(microsecond=0) or known.mark in (mark, GONE):
+                continue
+            # Changed once more within the second, or without a new stamp.
+            stamp = known.modified_at + MOMENT
+        news.append((it, stamp, mark))
+    taken.unchanged += len(page) - len(news)
+    if not news:
+        return
+    related = _related(engine, sync, [it for it, _, _ in news], taken)
+    new = [_message(engine, sync, it, stamp, mark, related) for it, stamp, mark in news]
+    with engine.ledger.write() as writing:
+        stored = len(messages.accept(writing, new, taken.correlation))
+    taken.stored += stored
+    taken.unchanged += len(new) - stored
+
+
+def _related(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) -> dict[str, Fields]:
     follow = sync.follow
     if follow is None:
         return {}
-    ids = list(dict.fromkeys(one for it in page for one in follow.source(it.fields)))
-    if not ids:
+    refs = [Ref(follow.kind, id=one) for one in dict.fromkeys(one for it in page for one in follow.source(it.fields))]
+    if not refs:
         return {}
-    found = engine.netsuite.get([Ref(follow.kind, id=one) for one in ids], follow.fields)
-    return {one: it.fields for one, it in zip(ids, found, strict=True) if it is not None}
+    found: list[Record | None] = []
+    try:
+        found = engine.netsuite.get(refs, follow.fields)
+    except Deferred:
+        raise
+    except BridgeError:
+        # One that may not be seen must not keep back all the others.
+        for ref in refs:
+            one = read_one(engine, ref)
+            if isinstance(one, Skipped):
+                taken.skipped[ref] = one
+            found.append(one if isinstance(one, Record) else None)
+    return {str(ref.id): it.fields for ref, it in zip(refs, found, strict=True) if it is not None}
 
 
-def _message(engine: Delivery, sync: Pull, it: Record, related: dict[str, Fields]) -> messages.New:
+def read_one(engine: Delivery, ref: Ref) -> Record | Skipped | None:
+    """Read one record; say why where NetSuite refuses. Raises Deferred."""
+    try:
+        (found,) = engine.netsuite.get([ref])
+    except Deferred:
+        raise
+    except BridgeError as error:
+        return Skipped(ref, error.code, f"NetSuite refuses to show it ({error.detail or error.code}).")
+    return found
+
+
+def _message(
+    engine: Delivery, sync: Pull, it: Record, stamp: datetime, mark: str, related: dict[str, Fields]
+) -> messages.New:
     netsuite_id = str(it.ref.id)
     wanted = set(sync.follow.source(it.fields)) if sync.follow else set()
     payload = {
         "source": {**it.fields, "internalId": netsuite_id, "url": engine.netsuite.url(it.ref)},
         "related": {one: related[one] for one in wanted if one in related},
     }
-    modified = it.modified_at or datetime.now(UTC)
     return messages.New(
-        sync.name, sync.source, netsuite_id, int(modified.timestamp()), modified, sync.name, plain.dumps(payload),
-        "pull", plain.fingerprint(payload), write_back=False,
+        sync.name, sync.source, netsuite_id, int(stamp.timestamp()), stamp, sync.name, plain.dumps(payload), "pull",
+        mark, write_back=False,
     )  # fmt: skip
+
+
+# --- what cannot be read, and what is gone ---
+
+GONE = "deleted"  # instead of a hash of what a record says
+
+
+def _keep_skipped(engine: Delivery, sync: Pull, window: Window, taken: Taken) -> None:
+    """Put what could not be read on the error desk, once, so that nobody believes it was pulled."""
+    fresh = [it for it in window.skipped if it.ref not in taken.skipped]
+    taken.skipped.update((it.ref, it) for it in fresh)
+    named = [it for it in fresh if it.ref.id is not None]
+    if not named:
+        return
+    with engine.ledger.read() as connection:
+        waiting = {row.source_id for row in pulled.unread(connection, sync.name)}
+    new = [
+        messages.New(
+            sync.name, sync.source, str(it.ref.id), int(window.until.timestamp()), window.until, sync.name,
+            plain.dumps({"skipped": {"code": it.code, "reason": it.reason}}), "pull", pulled.UNREAD, write_back=False,
+        )
+        for it in named
+        if it.ref.id not in waiting
+    ]  # fmt: skip
+    with engine.ledger.write() as writing:
+        messages.accept(writing, new, taken.correlation)
+
+
+def retry_unread(engine: Delivery, sync: Pull, taken: Taken) -> None:
+    """Try again what could not be read before."""
+    with engine.ledger.read() as connection:
+        waiting = pulled.unread(connection, sync.name)[:MOST_UNREAD]
+    for row in waiting:
+        ref = Ref(sync.source, id=row.source_id)
+        one = read_one(engine, ref)
+        if isinstance(one, Skipped):
+            taken.skipped[ref] = one
+            continue
+        if one is not None:
+            taken.read += 1
+            store(engine, sync, [one], taken)
+        with engine.ledger.write() as writing:
+            pulled.settle_unread(writing, [row])
+
+
+def _take_deleted(engine: Delivery, sync: Pull, since: datetime, until: datetime, correlation: str) -> int:
+    """Store that records we know were deleted; their mirrors say so from then on."""
+    count = 0
+    batch: list[Deleted] = list(engine.netsuite.deleted(sync.source, since, until))
+    for start in range(0, len(batch), PAGE):
+        page = batch[start : start + PAGE]
+        with engine.ledger.read() as connection:
+            known = pulled.newest(connection, sync.name, [str(it.ref.id) for it in page])
+        new = [
+            messages.New(
+                sync.name, sync.source, str(it.ref.id), int(it.deleted_at.timestamp()),
+                it.deleted_at.replace(microsecond=0) + LAST_MOMENT, sync.name,
+                plain.dumps({"deleted": {"at": it.deleted_at, "merged_into": it.merged_into}}), "pull", GONE,
+                write_back=False,
+            )
+            for it in page
+            if it.ref.id in known and known[it.ref.id].mark != GONE
+        ]  # fmt: skip
+        with engine.ledger.write() as writing:
+            count += len(messages.accept(writing, new, correlation))
+    return count

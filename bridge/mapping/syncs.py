@@ -86,6 +86,7 @@ class Pull:
     children: tuple[Child, ...] = ()
     anchors: tuple[str, ...] = ()
     gone: Fields | None = None  # written over a row that the source no longer has
+    deleted: Fields | None = None  # written over the rows of a source that was deleted
     totals: Totals | None = None
     mirrors: str | None = None  # the push whose orders these are: their numbers are remembered on its links
 

@@ -34,6 +34,7 @@ def _mirror(name: str, kind: str, words: str, push: str, entity: str) -> Pull:
         key=text(f"{kind}-{{internalId}}"),
         mirrors=push,
         anchors=("Application__c", "Account__c"),
+        deleted={"Status__c": "Deleted in NetSuite", "NetSuite_Url__c": None},
         fields={
             "Name": text("tranId", limit=80, cut=True),
             "Record_Type__c": const(words),

@@ -59,6 +59,12 @@ REMITTANCE = Pull(
         "NetSuite_Url__c": text("url"),
     },
     gone={"Amount__c": Decimal(0), "Reversed__c": True, "Status__c": "No longer applied here"},
+    deleted={
+        "Amount__c": Decimal(0),
+        "Reversed__c": True,
+        "Status__c": "Deleted in NetSuite",
+        "NetSuite_Url__c": None,
+    },
     totals=Totals(
         parent="Application__c",
         parent_kind="Opportunity",

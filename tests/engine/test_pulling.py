@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
 from hypothesis import given as examples
+from hypothesis import strategies as st
 
 from bridge.errors import Deferred
 from bridge.failpoints import Failpoint

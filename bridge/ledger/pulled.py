@@ -1,0 +1,71 @@
+"""What pulls left in the ledger: the newest reading of a record, and records that could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from bridge.ledger import Writing, messages
+from bridge.ledger.models import REJECTED, SUPERSEDED, message
+
+UNREAD = "unread"  # instead of a hash, in a message about a record that could not be read
+CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest reading of a record: its stamp, and the hash of what it said."""
+
+    modified_at: datetime
+    mark: str
+
+
+def newest(connection: Connection, sync: str, source_ids: Sequence[str]) -> dict[str, Seen]:
+    """Return the newest reading of each of the records *source_ids* that was ever stored for *sync*."""
+    found: dict[str, Seen] = {}
+    columns = (message.c.source_id, message.c.modified_at, message.c.source_hash)
+    for start in range(0, len(source_ids), CHUNK):
+        query = select(*columns).where(
+            message.c.source_id.in_(source_ids[start : start + CHUNK]),
+            message.c.sync == sync,
+            message.c.source_hash != UNREAD,
+        )
+        for source_id, modified_at, mark in connection.execute(query):
+            known = found.get(source_id)
+            if known is None or known.modified_at < modified_at:
+                found[source_id] = Seen(modified_at, mark)
+    return found
+
+
+def latest(connection: Connection, sync: str, source_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """Return the newest message of each of the records *source_ids*."""
+    found: dict[str, Row[Any]] = {}
+    for start in range(0, len(source_ids), CHUNK):
+        query = select(message).where(
+            message.c.source_id.in_(source_ids[start : start + CHUNK]),
+            message.c.sync == sync,
+            message.c.source_hash != UNREAD,
+        )
+        for row in connection.execute(query):
+            known = found.get(row.source_id)
+            if known is None or (known.modified_at, known.id) < (row.modified_at, row.id):
+                found[row.source_id] = row
+    return found
+
+
+def unread(connection: Connection, sync: str) -> list[Row[Any]]:
+    """Return the messages about records of *sync* that could not be read, and wait for a person or for better days."""
+    query = select(message).where(message.c.state == REJECTED, message.c.sync == sync, message.c.source_hash == UNREAD)
+    return list(connection.execute(query.order_by(message.c.id)))
+
+
+def settle_unread(writing: Writing, rows: Sequence[Row[Any]]) -> None:
+    """Say that these records have been read after all."""
+    changes = messages.Changes(writing)
+    for row in rows:
+        changes.set(row, SUPERSEDED)
+    changes.flush()

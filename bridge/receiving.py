@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bridge.ledger import Writing, links, messages, plain
+from bridge.ledger import Writing, messages, plain
 from bridge.mapping import Syncs
 from bridge.ports import Received, Record
 
@@ -32,7 +32,7 @@ def accept(
     """
     late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
     asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
-    wanted = {*links.find(writing.connection, asked), *messages.waited_for(writing.connection, asked)}
+    wanted = messages.wanted(writing.connection, asked)
     newest = messages.newest(writing.connection, [it.id for it in received if it.deleted])
     new: list[messages.New] = []
     for it in received:

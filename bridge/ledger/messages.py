@@ -8,11 +8,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, lanes
-from bridge.ledger.models import OPEN, PENDING, attempt, message
+from bridge.ledger.models import OPEN, PENDING, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
 
@@ -34,7 +34,12 @@ _WAITING = select(
     message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
     message.c.waits_for,
 ).where(message.c.waits_for.in_(bindparam("names", expanding=True)))  # fmt: skip
-_WAITED = select(message.c.waits_for).where(message.c.waits_for.in_(bindparam("names", expanding=True))).distinct()
+_WANTED = union(
+    select(message.c.waits_for).where(message.c.waits_for.in_(bindparam("names", expanding=True))),
+    select(link.c.sync + ":" + link.c.source_id).where(
+        link.c.sync.in_(bindparam("syncs", expanding=True)), link.c.source_id.in_(bindparam("ids", expanding=True))
+    ),
+)
 # What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
 _LONGEST = {"code": 80, "who": 20, "field": 80, "target_kind": 60, "target_id": 40}
 
@@ -131,12 +136,13 @@ def wake(writing: Writing, due: Mapping[str, tuple[datetime, int]]) -> None:
     writing.wakes.update(due)
 
 
-def waited_for(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return those of the ``(sync, record id)`` *pairs* that some message waits for."""
+def wanted(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of the ``(sync, record id)`` *pairs* that are linked already, or that some message waits for."""
     if not pairs:
         return set()
     names = {f"{sync}:{source_id}": (sync, source_id) for sync, source_id in pairs}
-    return {names[it] for it in connection.execute(_WAITED, {"names": list(names)}).scalars()}
+    asked = {"names": list(names), "syncs": [sync for sync, _ in pairs], "ids": [it for _, it in pairs]}
+    return {names[it] for it in connection.execute(_WANTED, asked).scalars() if it in names}
 
 
 def newest(connection: Connection, source_ids: Sequence[str]) -> dict[str, tuple[int, datetime]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import threading
 import time
@@ -26,10 +28,11 @@ from bridge.sweep import sweep
 def versions(house, account, *names):
     """One Account in several versions, each with a name of its own, oldest first."""
     found = house.received(house.read(account))
+    seconds = [found.modified_at + timedelta(seconds=n) for n in range(len(names))]
     return [
-        replace(found, version=n, modified_at=found.modified_at + timedelta(seconds=n), fields={**found.fields, "Name": name})
-        for n, name in enumerate(names, 1)
-    ]  # fmt: skip
+        replace(found, version=n + 1, modified_at=seconds[n], fields={**found.fields, "Name": name})
+        for n, name in enumerate(names)
+    ]
 
 
 def receive(house, *received):
@@ -211,17 +214,21 @@ def test_a_newer_save_of_a_refused_record_is_tried_by_itself(house):
 
 
 def test_what_was_not_sent_is_tried_again_by_the_schedule(house):
-    """1 s, 5 s, 30 s …, with a fifth of jitter."""
+    """1 s, 5 s, 30 s …, then hourly, with a fifth of jitter."""
     acme = house.account()
-    house.push_one(acme)
-    house.sf.update(acme, Phone="1")
-    house.ns.faults.add("throttle", operation="upsert*", count=0)
+    deferring(house)
+    house.receive(acme)
     waits = []
-    for attempts in (1, 2, 3):
-        waits.append(retry_after(attempts).total_seconds())
+    for _ in range(9):
+        house.engine.deliver(most=50)
+        row = house.message("customer", acme)
+        waits.append((row.due_at - row.sent_at).total_seconds())
+        house.clock.at = row.due_at
 
-    assert [0.8 <= waits[0] <= 1.2, 4 <= waits[1] <= 6, 24 <= waits[2] <= 36] == [True] * 3
-    assert 2880 <= retry_after(500).total_seconds() <= 4320
+    steps = [1, 5, 30, 120, 600, 1800, 3600, 3600, 3600]
+    assert row.attempts == 9
+    assert all(step * 0.8 <= wait <= step * 1.2 + 1 for step, wait in zip(steps, waits, strict=True)), waits
+    assert retry_after(500).total_seconds() <= 4320
 
 
 def test_a_throttled_message_costs_no_attempt_and_lands_later(house):
@@ -709,10 +716,8 @@ def test_a_record_that_stops_its_worker_three_times_is_quarantined_and_nobody_wi
     house.engine.netsuite = Deadly()
     house.receive(good, bad)
     for _ in range(20):
-        try:
+        with contextlib.suppress(SystemExit):
             house.engine.deliver(most=50)
-        except SystemExit:
-            pass
         house.clock.advance(minutes=6)
 
     row = house.message("customer", bad)
@@ -947,7 +952,7 @@ def test_every_change_of_state_is_in_the_audit_and_the_chains_hold(house):
         assert said[0] == "received"
         last = {"adopted": "delivered", "recreated": "delivered"}.get(said[-1], said[-1])
         assert last == row.state, (row.sync, said)
-        assert all(one != following or one == "uncertain" for one, following in zip(said, said[1:], strict=False)), said
+        assert all(one != following or one == "uncertain" for one, following in itertools.pairwise(said)), said
     with house.ledger.read() as connection:
         assert list(trail.verify(connection, house.ledger.audit_key)) == []
 

@@ -19,11 +19,13 @@ def schema(version: str) -> etree.XMLSchema:
     folder = FULL / version
     if not (folder / "netsuite.wsdl").exists():
         pytest.skip("the full SuiteTalk schemas are not next to the checkout")
-    imports = "".join(
-        f'<xs:import namespace="{one.get("namespace")}" schemaLocation="{(folder / one.get("schemaLocation")).as_uri()}"/>'
-        for one in etree.parse(str(folder / "netsuite.wsdl")).iter(f"{{{XS}}}import")
+    found = etree.parse(str(folder / "netsuite.wsdl")).iter(f"{{{XS}}}import")
+    places = {one.get("namespace"): (folder / one.get("schemaLocation")).as_uri() for one in found}
+    imports = "".join(f'<xs:import namespace="{name}" schemaLocation="{place}"/>' for name, place in places.items())
+    anything = (
+        '<xs:complexType><xs:sequence><xs:any processContents="strict" maxOccurs="unbounded"/>'
+        "</xs:sequence></xs:complexType>"
     )
-    anything = '<xs:complexType><xs:sequence><xs:any processContents="strict" maxOccurs="unbounded"/></xs:sequence></xs:complexType>'
     envelope = f"""<xs:schema xmlns:xs="{XS}" elementFormDefault="qualified"
       targetNamespace="http://schemas.xmlsoap.org/soap/envelope/">{imports}
       <xs:element name="Envelope"><xs:complexType><xs:sequence>

@@ -88,7 +88,7 @@ def test_the_same_call_is_opened_once(ledger):
 
 def wake(ledger, *keys, priority=1):
     with ledger.write() as writing:
-        lanes.wake(writing.connection, {key: (writing.now, priority) for key in keys})
+        lanes.wake(writing.connection, dict.fromkeys(keys, (writing.now, priority)))
 
 
 def take(ledger, owner="one", **options):

@@ -12,8 +12,31 @@ from hypothesis import strategies as st
 
 from bridge import mapping
 from bridge.errors import Rejected
-from bridge.mapping import ABSENT, LINE_ID, Context, Push, compute, const, is_in, is_not_blank, is_positive, is_true
-from bridge.mapping import choice, currency, flag, instant, lines, link, linked, lookup, money, number, site, text, when
+from bridge.mapping import (
+    ABSENT,
+    LINE_ID,
+    Context,
+    Push,
+    choice,
+    compute,
+    const,
+    currency,
+    flag,
+    instant,
+    is_in,
+    is_not_blank,
+    is_positive,
+    is_true,
+    lines,
+    link,
+    linked,
+    lookup,
+    money,
+    number,
+    site,
+    text,
+    when,
+)
 from bridge.ports import Ref
 
 CONTEXT = Context(

@@ -1,7 +1,7 @@
 """Golden pairs: ``<record>/<case>.json`` holds what Salesforce (or NetSuite) says and what must come of it.
 
 ``{"decimal": "1.50"}``, ``{"date": …}``, ``{"moment": …}`` and ``{"ref": kind, …}`` stand for typed values. A case
-ends in ``fields``, in ``held`` (a sentence), in ``refused`` (code, who, message, field), or, for a pull, in ``records``.
+ends in ``fields``, in ``held`` (a sentence), in ``refused`` (code, who, message, field), or in a pull's ``records``.
 """
 
 from __future__ import annotations

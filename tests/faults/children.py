@@ -30,6 +30,7 @@ def fork(target: Any, *args: Any) -> BaseProcess:
 def carry(options: dict[str, Any]) -> None:
     """Deliver in the background until the end."""
     house = world.compose(options)
+    house.engine.owner = str(os.getpid())  # so that a test knows whose call is in flight
     if options.get("carrier") == "procrastinate":
         from bridge.carriers.procrastinate import Procrastinate
 

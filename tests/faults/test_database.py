@@ -61,9 +61,6 @@ def test_a_full_sqlite_refuses_with_503_and_keeps_what_it_accepted(town, house, 
 def test_a_locked_sqlite_refuses_with_503_and_serves_again_afterwards(town, house, tmp_path):
     path = tmp_path / "ledger"
     one = house({"urls": town.urls, "database": f"sqlite:///{path}", "secret": town.secret})
-    # Half a minute is how long production waits for the lock.
-    event.listen(one.ledger.engine, "connect", lambda raw, record: raw.execute("PRAGMA busy_timeout=200"))
-    one.ledger.engine.dispose()  # connections from now on
     (first, second) = saves(town, 2)
     intruder = sqlite3.connect(path, isolation_level=None)
     intruder.execute("BEGIN IMMEDIATE")

@@ -44,7 +44,6 @@ from bridge.web.console import JobRow, create_console
 from bridge.web.health import add_health
 
 LOG = logging.getLogger("bridge")
-CARRIER_THREADS = 4
 GRACE_S = 20.0  # how long calls in flight may take when the process is asked to stop
 
 
@@ -136,20 +135,22 @@ def build(
         ledger,
         engine,
         slots,
-        new_carrier(settings.carrier, engine, is_worker=is_worker),
+        new_carrier(settings.carrier, engine, settings.netsuite_concurrency, is_worker=is_worker),
         Learner(netsuite, syncs),
         netsuite,
         salesforce,
     )
 
 
-def new_carrier(name: str, engine: Delivery, *, is_worker: bool = True) -> Carrier:
+def new_carrier(name: str, engine: Delivery, concurrency: int, *, is_worker: bool = True) -> Carrier:
     """Return the carrier of that name. With worker processes about, one that serves callouts does little besides."""
+    # One more than NetSuite takes calls at once: while one thread waits for Salesforce, no slot is without work.
+    threads = concurrency + 1
     if name == "embedded":
-        return Embedded(engine, threads=CARRIER_THREADS)
+        return Embedded(engine, threads=threads)
     from bridge.carriers.procrastinate import Procrastinate
 
-    return Procrastinate(engine, threads=CARRIER_THREADS if is_worker else 1)
+    return Procrastinate(engine, threads=threads if is_worker else 1)
 
 
 def netsuite_kinds(syncs: Syncs) -> tuple[str, ...]:

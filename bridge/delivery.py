@@ -25,7 +25,7 @@ from bridge.ledger.keeping import Keeper
 from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
-from bridge.parents import fetch
+from bridge.parents import fetch, read_again
 from bridge.ports import CountedSystem, MirrorSystem, Received
 from bridge.preparing import Prepared, prepare, write_back
 from bridge.receiving import accept
@@ -34,6 +34,8 @@ from bridge.sending import Sent, send
 from bridge.standing import Standing, is_open, standing
 
 LOG = logging.getLogger("bridge.delivery")
+
+FEWEST = 12  # lanes that one of several hands takes: with all six records of each they fill two lists
 
 Alert = Callable[[str, str], None]
 
@@ -67,6 +69,7 @@ class Delivery:
         keys: Sequence[str] | None = None,
         *,
         most: int = 1,
+        hands: int = 1,
         interactive: bool = False,
         until: float | None = None,
         accept: Callable[[Writing], Sequence[str]] | None = None,
@@ -75,15 +78,22 @@ class Delivery:
 
         Goes on until nothing is due there or *until* (``time.monotonic``) has passed. Safe to call from anywhere at
         any time: a lane that somebody else holds is left to them. *accept* stores what has just arrived in the first
-        transaction and names its lanes: durable before anything is sent, with one commit for both.
+        transaction and names its lanes: durable before anything is sent, with one commit for both. One of several
+        *hands* takes its part of what is due, so that all have work; but not so little that lists become short.
         """
         count = 0
         more = True
         # Whoever brings something is never too late to have it stored.
         while accept is not None or (more and (until is None or time.monotonic() < until)):
-            if keys is None and accept is None and not self._is_due():
-                break
-            keys, leases, prepared = self.ledger.commit(partial(self._begin, keys, most, accept))
+            due = taking = most
+            if keys is None and accept is None:
+                due = self._count_due(most * hands)
+                if not due:
+                    break
+                taking = min(most, max(FEWEST, -(-due // hands)))
+            keys, leases, prepared = self.ledger.commit(partial(self._begin, keys, taking, accept))
+            if due > taking and self.ledger.woken is not None:
+                self.ledger.woken()  # there is enough for others
             accept, more = None, False
             reached("before_push")
             if prepared.work:
@@ -98,13 +108,14 @@ class Delivery:
                 with self._settled:
                     self._settled.notify_all()
             more = fetch(self.ledger, self.syncs, self.salesforce, prepared) or more
+            more = read_again(self.ledger, self.syncs, self.salesforce, prepared.merged) or more
             if keys is None:
                 break
         return count
 
-    def _is_due(self) -> bool:
+    def _count_due(self, most: int) -> int:
         with self.ledger.read() as connection:
-            return lanes.any_due(connection, self.ledger.now(connection))
+            return lanes.count_due(connection, self.ledger.now(connection), most)
 
     def _begin(
         self, keys: Sequence[str] | None, most: int, accept: Callable[[Writing], Sequence[str]] | None, writing: Writing

@@ -57,7 +57,7 @@ class Embedded:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                busy = self._engine.deliver(most=LANES)
+                busy = self._engine.deliver(most=LANES, hands=len(self._threads))
             except Exception:
                 LOG.exception("A round of delivery failed; the lanes it held are free again when their lease ends.")
                 busy = 0

@@ -82,7 +82,10 @@ class Ledger:
         if path and path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
-            self.url, pool_size=pool_size, max_overflow=pool_size, connect_args={"timeout": BUSY_S, "isolation_level": None}
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            connect_args={"timeout": BUSY_S, "isolation_level": None},
         )
 
         @event.listens_for(engine, "connect")

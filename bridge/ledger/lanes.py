@@ -27,7 +27,9 @@ _DUE = (
     .order_by(lane.c.priority, lane.c.due_at)
     .limit(bindparam("most"))
 )
-_ANY_DUE = select(lane.c.key).where(lane.c.due_at <= bindparam("now"), _FREE).limit(1)
+_COUNT = select(func.count()).select_from(
+    select(lane.c.key).where(lane.c.due_at <= bindparam("now"), _FREE).limit(bindparam("most")).subquery()
+)
 _RENEW = (
     update(lane).where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e")).values(lease_until=bindparam("u"))
 )
@@ -108,9 +110,9 @@ def lease(
     return sorted((Lease(key, epoch) for key, epoch in found), key=lambda it: it.key)
 
 
-def any_due(connection: Connection, now: datetime) -> bool:
-    """Say whether a free lane has work now: a look that needs no write transaction."""
-    return connection.execute(_ANY_DUE, {"now": now}).first() is not None
+def count_due(connection: Connection, now: datetime, most: int) -> int:
+    """Count the free lanes that have work now, up to *most*: a look that needs no write transaction."""
+    return int(connection.execute(_COUNT, {"now": now, "most": most}).scalar_one())
 
 
 def still_held(connection: Connection, leases: Iterable[Lease]) -> set[str]:

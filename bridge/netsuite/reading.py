@@ -91,14 +91,14 @@ def instant(value: str) -> datetime:
 
 def ref_of(element: etree._Element, kind: str) -> Ref:
     """Read a RecordRef, CustomRecordRef or ListOrRecordRef; *kind* is used where the element names no type."""
-    name = next((one.text for one in element if local(one) == "name"), None)
-    attributes = element.attrib
-    return Ref(
-        str(attributes.get("type") or kind),
-        id=_attribute(element, "internalId"),
-        external_id=_attribute(element, "externalId"),
-        name=name,
-    )
+    name = None
+    for one in element:
+        tag = one.tag
+        if isinstance(tag, str) and tag.endswith("}name"):
+            name = one.text
+            break
+    get = element.get
+    return Ref(get("type") or kind, get("internalId") or None, get("externalId") or None, name)
 
 
 def _attribute(element: etree._Element, name: str) -> str | None:
@@ -111,16 +111,18 @@ def _text(element: etree._Element) -> str:
 
 
 def _decimal(element: etree._Element) -> Decimal | None:
-    if element.text is None:
+    found = element.text  # asked for once: lxml makes the text anew each time
+    if found is None:
         return None  # an empty element is no value; only something that is there can be wrong
-    value = Decimal(element.text.strip())
+    value = Decimal(found)
     if not value.is_finite():
         raise InvalidOperation("not a finite number")
     return value
 
 
 def _whole(element: etree._Element) -> int | None:
-    return None if element.text is None else int(element.text.strip())
+    found = element.text
+    return None if found is None else int(found)
 
 
 def _flag(element: etree._Element) -> bool | None:
@@ -155,6 +157,7 @@ class Reader:
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
         self._tables: dict[tuple[str, str], dict[str, Read]] = {}
+        self._tags: dict[tuple[str, str], dict[str, tuple[str, Read]]] = {}  # the same by names with their namespace
         self.unknown: set[str] = set()  # "Type.element" met but not in the schemas
 
     def record(self, element: etree._Element, kind: str | None = None) -> Record:
@@ -179,8 +182,13 @@ class Reader:
         table = self._tables.get(name)
         if table is None:
             table = self._tables[name] = self._table(name)
+        tags = self._tags.setdefault(name, {})
         values: dict[str, Any] = {}
         for one in element:
+            known = tags.get(one.tag)
+            if known is not None:
+                values[known[0]] = one.text or "" if known[1] is _text else known[1](one)
+                continue
             key = local(one)
             if not key:
                 continue  # a comment
@@ -192,6 +200,7 @@ class Reader:
                 values.update(_custom_fields(one))
             else:
                 values[key] = read(one)
+                tags[one.tag] = (key, read)  # of names in the schema only, so that no answer can make it grow
         values.pop("nullFieldList", None)
         return values
 

@@ -25,7 +25,7 @@ from bridge.ledger.keeping import Keeper
 from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
-from bridge.parents import fetch, read_again
+from bridge.parents import fetch
 from bridge.ports import CountedSystem, MirrorSystem, Received
 from bridge.preparing import Prepared, prepare, write_back
 from bridge.receiving import accept
@@ -108,7 +108,6 @@ class Delivery:
                 with self._settled:
                     self._settled.notify_all()
             more = fetch(self.ledger, self.syncs, self.salesforce, prepared) or more
-            more = read_again(self.ledger, self.syncs, self.salesforce, prepared.merged) or more
             if keys is None:
                 break
         return count

@@ -18,6 +18,7 @@ from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
 from bridge.ledger import marks, messages, plain, pulled
 from bridge.mapping import Pull
+from bridge.matching import applications, match_again
 from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
 
 PAGE = 200  # records stored in one transaction
@@ -36,7 +37,7 @@ Progress = Callable[[int, int], None]  # how many were read, and how many there 
 class PullReport:
     """What a pull read and how much of it was news. Times are aware UTC.
 
-    *unchanged* was read before. *skipped* could not be read, and is tried again with every pull.
+    *unchanged* was read before. *matched* left suspense. *skipped* could not be read, and is tried again every time.
     """
 
     sync: str
@@ -46,6 +47,7 @@ class PullReport:
     stored: int
     unchanged: int = 0
     deleted: int = 0
+    matched: int = 0
     skipped: tuple[Skipped, ...] = ()
 
     def sentence(self) -> str:
@@ -53,7 +55,8 @@ class PullReport:
         named = ", ".join(f"{it.ref.kind} {it.ref.id or '(unknown)'}: {it.reason}" for it in self.skipped)
         left_out = f", {len(self.skipped)} could not be read ({named})" if named else ""
         news = f"{self.read} read, {self.stored} new or changed, {self.unchanged} known already"
-        return f"{news}{gone}{left_out}, up to {self.until:%Y-%m-%d %H:%M:%S} UTC"
+        matched = f", {self.matched} matched to an Application" if self.matched else ""
+        return f"{news}{gone}{matched}{left_out}, up to {self.until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class Taken:
     read: int = 0
     stored: int = 0
     unchanged: int = 0
+    matched: int = 0
     skipped: dict[Ref, Skipped] = field(default_factory=dict)
 
 
@@ -91,6 +95,7 @@ def pull(
     start = since or (min(mark, end) - overlap if mark else end - FIRST)
     taken = Taken()
     retry_unread(engine, sync, taken)
+    taken.matched = match_again(engine.ledger, engine.salesforce, engine.syncs, sync, taken.correlation)
     for reached_by in take(engine, sync, start, end, taken, progress):
         if reached_by < end and _moves(mark, start, reached_by):
             mark = reached_by
@@ -99,7 +104,7 @@ def pull(
     if _moves(mark, start, end) or (mark is not None and mark > end and until is None):
         move(engine, name, end)
     skipped = tuple(taken.skipped.values())
-    return PullReport(name, start, end, taken.read, taken.stored, taken.unchanged, gone, skipped)
+    return PullReport(name, start, end, taken.read, taken.stored, taken.unchanged, gone, taken.matched, skipped)
 
 
 def last_moment(engine: Delivery, until: datetime | None, now: datetime | None, settle: timedelta) -> datetime:
@@ -162,8 +167,10 @@ def store(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) ->
     taken.unchanged += len(page) - len(news)
     if not news:
         return
-    related = _related(engine, sync, [it for it, _, _ in news], taken)
-    new = [_message(engine, sync, it, stamp, mark, related) for it, stamp, mark in news]
+    fresh = [it for it, _, _ in news]
+    related = _related(engine, sync, fresh, taken)
+    told = applications(engine.ledger, engine.salesforce, engine.syncs, sync, fresh, related)
+    new = [_message(engine, sync, it, stamp, mark, related, told) for it, stamp, mark in news]
     with engine.ledger.write() as writing:
         stored = len(messages.accept(writing, new, taken.correlation))
     taken.stored += stored
@@ -204,13 +211,20 @@ def read_one(engine: Delivery, ref: Ref) -> Record | Skipped | None:
 
 
 def _message(
-    engine: Delivery, sync: Pull, it: Record, stamp: datetime, mark: str, related: dict[str, Fields]
+    engine: Delivery,
+    sync: Pull,
+    it: Record,
+    stamp: datetime,
+    mark: str,
+    related: dict[str, Fields],
+    told: dict[str, str],
 ) -> messages.New:
     netsuite_id = str(it.ref.id)
     wanted = set(sync.follow.source(it.fields)) if sync.follow else set()
     payload = {
         "source": {**it.fields, "internalId": netsuite_id, "url": engine.netsuite.url(it.ref)},
         "related": {one: related[one] for one in wanted if one in related},
+        **({"application": told[netsuite_id]} if netsuite_id in told else {}),
     }
     return messages.New(
         sync.name, sync.source, netsuite_id, int(stamp.timestamp()), stamp, sync.name, plain.dumps(payload), "pull",

@@ -18,6 +18,7 @@ from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN, message
 from bridge.mapping import Pull, Push, Syncs
+from bridge.matching import in_suspense
 from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import Work, write_back
@@ -113,7 +114,7 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
         return []
     parts: dict[str, Any] = work.parts or (known.parts if known else {})
     if isinstance(work.sync, Pull):
-        parts = {"keys": work.keys, "rows": work.rows, "parents": _parents(work)}
+        parts = {"keys": work.keys, "rows": work.rows, "parents": _parents(work), **_amounts(writing, work)}
     return [
         Link(
             row.sync,
@@ -136,6 +137,23 @@ def _parents(work: Work) -> list[str]:
         return []
     found = (it.fields.get(work.sync.totals.parent) for it in work.records)
     return list(dict.fromkeys(str(ref.id) for ref in found if isinstance(ref, Ref)))
+
+
+def _amounts(writing: Writing, work: Work) -> dict[str, Any]:
+    """Return what is kept of amounts that count towards a balance; a change of one is told in the audit."""
+    if not isinstance(work.sync, Pull) or work.sync.totals is None:
+        return {}
+    name = work.sync.totals.amount
+    amounts = {str(it.ref.external_id): str(it.fields[name]) for it in work.records if it.fields.get(name) is not None}
+    known = work.link.parts if work.link else {}
+    for key, old in known.get("amounts", {}).items():
+        if key in amounts and amounts[key] != old:
+            row = work.row
+            detail = f"{key}: {old} before, {amounts[key]} now"
+            writing.say("amended", "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id, detail=detail)
+    waiting = in_suspense(work.sync, work.records)
+    since = known.get("suspended_at") or writing.now
+    return {"amounts": amounts, **({"suspense": waiting, "suspended_at": since} if waiting else {})}
 
 
 def _balances_to_renew(work: Work) -> list[tuple[str, str]]:

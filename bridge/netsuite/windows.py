@@ -22,7 +22,7 @@ from bridge.ports import Record, Ref, Skipped, Window
 
 NOTHING, SECOND, MINUTE = timedelta(0), timedelta(seconds=1), timedelta(minutes=1)
 SMALLEST_PAGE = 5  # what NetSuite accepts (NetSuite Help section_4170181850)
-LONG = timedelta(days=3)  # such a range is counted before it is read: its first page would mostly be for nothing
+LONG = timedelta(days=7)  # such a range is counted before it is read: its first page would mostly be for nothing
 FILL = 0.6  # of a page, when a range is cut: changes are not spread evenly
 MOST_PARTS = 64
 READINGS = 6  # of one second that a page does not hold, until two agree

@@ -24,6 +24,7 @@ DEFAULT_SITE: Mapping[str, Any] = {
     "purchase_item": "Purchase of Receivables",
     "commission": "custom_record",
     "commission_account": "Commission Expense",
+    "remittance_field": None,
     "fees": {},
 }
 

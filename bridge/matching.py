@@ -1,0 +1,202 @@
+"""Which Application a payment belongs to, where the documents it is applied to do not say.
+
+A custom field that accounting fills in (the site's ``remittance_field``), else the only open funding of the customer in
+that currency. What has neither waits in suspense, is listed with its age, and is looked at again with every pull.
+
+Must not know: SOAP, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from bridge.ledger import Ledger, links, messages, plain, pulled
+from bridge.ledger.models import HELD, link, message
+from bridge.mapping import Pull, Syncs
+from bridge.ports import Fields, MirrorSystem, Record, Ref
+
+ORDER, CUSTOMER = "sales_order", "customer"  # the pushes that lead from NetSuite back to Application and Account
+FUNDING = ("StageName", "Funding_Accepted__c", "Remaining_Balance__c", "CurrencyIsoCode")
+MOST = 2000  # payments looked at again in one pull
+MOMENT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """An amount of a payment that belongs to no Application yet."""
+
+    payment: str
+    number: str | None
+    key: str
+    amount: Decimal
+    currency: str
+    since: datetime
+
+
+def suspense(connection: Connection, pull: Pull) -> list[Suspended]:
+    """List what is in suspense, the oldest first."""
+    found = []
+    query = select(link).where(link.c.sync == pull.name, link.c.parts.contains('"suspense":'))
+    for row in connection.execute(query):
+        parts = plain.loads(row.parts)
+        for key, (amount, currency) in parts["suspense"].items():
+            found.append(
+                Suspended(row.source_id, row.number, key, Decimal(amount), currency, parts["suspended_at"])
+            )  # fmt: skip
+    return sorted(found, key=lambda it: (it.since, it.key))
+
+
+def in_suspense(pull: Pull, records: Iterable[Record]) -> dict[str, tuple[str, str]]:
+    """Return, of the rows that a payment has become, amount and currency of those that belong to no Application."""
+    totals = pull.totals
+    if totals is None:
+        return {}
+    return {
+        str(it.ref.external_id): (str(it.fields[totals.amount]), str(it.fields.get("Currency__c") or ""))
+        for it in records
+        if it.ref.kind == pull.target and it.fields.get(totals.amount) and it.fields.get(totals.parent) is None
+    }
+
+
+def applications(
+    ledger: Ledger,
+    salesforce: MirrorSystem,
+    syncs: Syncs,
+    pull: Pull,
+    payments: Sequence[Record],
+    related: Mapping[str, Fields],
+) -> dict[str, str]:
+    """Return the Application of those of *payments* that need to be told. Raises as Salesforce does."""
+    if pull.totals is None or ORDER not in syncs.pushes:
+        return {}
+    with ledger.read() as connection:
+        unclear = _unclear(connection, pull, payments, related)
+        named = _named(connection, syncs, unclear)
+        rest = [it for it in unclear if str(it.ref.id) not in named]
+        kept = {
+            key: str(application)
+            for key, row in pulled.latest(connection, pull.name, [str(it.ref.id) for it in rest]).items()
+            if (application := plain.loads(row.payload).get("application"))
+        }
+        asked = {(CUSTOMER, it.fields["customer"].id) for it in rest if isinstance(it.fields.get("customer"), Ref)}
+        accounts = {key[1]: one.source_id for key, one in links.by_target(connection, asked).items()}
+    only: dict[str, str] = {}
+    if accounts:
+        fundings = _open_fundings(salesforce, syncs, pull, sorted(set(accounts.values())))
+        for it in rest:
+            customer, currency = it.fields.get("customer"), _symbol(it.fields.get("currency"))
+            account = accounts.get(str(customer.id)) if isinstance(customer, Ref) else None
+            own = [one for one, of in fundings.get(account or "", ()) if of == currency]
+            if len(own) == 1:
+                only[str(it.ref.id)] = own[0]
+    # A second funding does not take away what was matched when there was only one.
+    return {**only, **kept, **named}
+
+
+def _unclear(
+    connection: Connection, pull: Pull, payments: Sequence[Record], related: Mapping[str, Fields]
+) -> list[Record]:
+    """Return the payments that have an amount whose documents lead to no Application of ours."""
+    source = pull.follow.source if pull.follow else lambda fields: ()
+    origins = {doc: it.get("createdFrom") for doc, it in related.items()}
+    orders = {(ORDER, str(it.id)) for it in origins.values() if isinstance(it, Ref)}
+    ours = {key[1] for key in links.by_target(connection, orders)}
+
+    def leads(doc: str) -> bool:
+        order = origins.get(doc)
+        return isinstance(order, Ref) and order.id in ours
+
+    return [it for it in payments if it.fields.get("unapplied") or not all(map(leads, source(it.fields)))]
+
+
+def _named(connection: Connection, syncs: Syncs, payments: Sequence[Record]) -> dict[str, str]:
+    """Look at the custom field: it refers to a sales order, or holds an Application's id or an order's number."""
+    name = syncs.context.site.get("remittance_field")
+    values = {str(it.ref.id): it.fields[name] for it in payments if name and it.fields.get(name)}
+    if not values:
+        return {}
+    by_order = links.by_target(connection, {(ORDER, str(it.id)) for it in values.values() if isinstance(it, Ref)})
+    words = {str(it).strip() for it in values.values() if not isinstance(it, Ref)}
+    by_id = links.find(connection, {(ORDER, it) for it in words})
+    query = select(link.c.number, link.c.source_id).where(link.c.sync == ORDER, link.c.number.in_(words))
+    by_number = {row.number: row.source_id for row in connection.execute(query)}
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        word = str(value).strip()
+        one = by_order.get((ORDER, str(value.id))) if isinstance(value, Ref) else by_id.get((ORDER, word))
+        application = one.source_id if one is not None else by_number.get(word)
+        if application is not None:
+            found[key] = application
+    return found
+
+
+def _open_fundings(
+    salesforce: MirrorSystem, syncs: Syncs, pull: Pull, accounts: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the Applications of each Account that were funded and are not paid back, with their currency."""
+    site = syncs.context.site
+    found: dict[str, list[tuple[str, str]]] = {}
+    kind = pull.totals.parent_kind if pull.totals else ""
+    for it in salesforce.rows_under(kind, "AccountId", accounts, ("AccountId", *FUNDING)):
+        row = it.fields
+        left = row.get("Remaining_Balance__c")
+        if not row.get("Funding_Accepted__c") or row.get("StageName") not in site["approval_stages"]:
+            continue
+        if left is None or left > 0:
+            currency = str(row.get("CurrencyIsoCode") or site.get("currency") or "")
+            found.setdefault(str(row["AccountId"]), []).append((str(it.ref.id), currency))
+    return found
+
+
+def _symbol(value: Any) -> str:
+    return str((value.name if isinstance(value, Ref) else value) or "")
+
+
+def match_again(ledger: Ledger, salesforce: MirrorSystem, syncs: Syncs, pull: Pull, correlation: str) -> int:
+    """Store again the payments in suspense whose Application is known by now. Raises as Salesforce does."""
+    if pull.totals is None or ORDER not in syncs.pushes:
+        return 0
+    with ledger.read() as connection:
+        waiting = {it.payment for it in suspense(connection, pull)} | _strangers(connection, pull)
+        rows = pulled.latest(connection, pull.name, sorted(waiting)[:MOST])
+    found = {key: plain.loads(row.payload) for key, row in rows.items()}
+    readable = {key: it for key, it in found.items() if "source" in it}
+    if not readable:
+        return 0
+    payments = [Record(Ref(pull.source, id=key), it["source"]) for key, it in readable.items()]
+    related = {doc: fields for it in readable.values() for doc, fields in it.get("related", {}).items()}
+    told = applications(ledger, salesforce, syncs, pull, payments, related)
+    with ledger.read() as connection:
+        unclear = {str(it.ref.id) for it in _unclear(connection, pull, payments, related)}
+        customers = {(CUSTOMER, str(getattr(it.fields.get("customer"), "id", ""))) for it in payments}
+        known = {key[1] for key in links.by_target(connection, customers)}
+    new = []
+    for key, payload in readable.items():
+        row, application = rows[key], told.get(key)
+        is_led = key not in unclear  # an order has got its link
+        is_ours = row.state == HELD and getattr(payload["source"].get("customer"), "id", None) in known
+        if is_led or is_ours or (application is not None and application != payload.get("application")):
+            stamp = row.modified_at + MOMENT
+            whole = {**payload, **({"application": application} if application else {})}
+            new.append(
+                messages.New(
+                    pull.name, pull.source, key, int(stamp.timestamp()), stamp, pull.name, plain.dumps(whole), "match",
+                    row.source_hash, write_back=False,
+                )
+            )  # fmt: skip
+    with ledger.write() as writing:
+        return len(messages.accept(writing, new, correlation))
+
+
+def _strangers(connection: Connection, pull: Pull) -> set[str]:
+    """Return the newest payments of customers that nobody in Salesforce had anything to do with."""
+    query = select(message.c.source_id).where(
+        message.c.state == HELD, message.c.sync == pull.name, message.c.code == "NOT_OURS"
+    )
+    return set(connection.execute(query.order_by(message.c.id.desc()).limit(MOST)).scalars())

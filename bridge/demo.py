@@ -6,6 +6,7 @@ with an error. At the end stands what exists on both sides.
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import threading
 import time
@@ -261,6 +262,7 @@ def play(*, serve: bool = False, latency: bool = True, console: Console | None =
         out.print(_both_sides(story))
         _pages(out, house, serve)
         if serve:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             threading.Event().wait()
     except KeyboardInterrupt:
         out.print("stopping")

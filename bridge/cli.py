@@ -15,9 +15,9 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -202,35 +202,22 @@ def push(
 def pull(
     what: Annotated[str, typer.Argument(help="orders or remittances")],
     since: Annotated[datetime | None, typer.Option(help="UTC; the last pull where it is not given.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="UTC; the end of a backfill.")] = None,
 ) -> None:
-    """Bring what changed in NetSuite to Salesforce, now."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    """Bring what changed in NetSuite to Salesforce, now; with --until, a backfill that goes on where it was stopped."""
+    from bridge.cli_pulls import moment, pull_now
 
-    from bridge.app import PULLED
-    from bridge.pulling import pull as pull_one
-
-    if what not in PULLED:
-        fail(f"There is nothing called '{what}' to pull; there are {' and '.join(PULLED)}.")
-    start = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     with _open() as bridge:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:.0f} read"))
-        with Progress(*columns, TimeElapsedColumn(), console=out) as bar:
-            for name in PULLED[what]:
-                task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)
+        pull_now(bridge, what, moment(since), moment(until))
 
-                def step(read: int, total: int, task: Any = task) -> None:
-                    bar.update(task, completed=read, total=max(total, read))
 
-                report = pull_one(bridge.engine, name, since=start, settle=bridge.settle, progress=step)
-                bar.update(
-                    task, description=f"{name}: {report.sentence()}", completed=report.read, total=report.read or 1
-                )
-            task = bar.add_task("writing to Salesforce", total=None)
-            written = 0
-            lanes = [*PULLED[what], "balance", "status"]
-            while (count := bridge.engine.deliver(lanes)) > 0:
-                written += count
-                bar.update(task, completed=written, description=f"{written} written to Salesforce")
+@app.command()
+def suspense() -> None:
+    """List amounts of payments that belong to no Application yet, the oldest first, and their sums."""
+    from bridge.cli_pulls import show_suspense
+
+    with _open() as bridge:
+        show_suspense(bridge)
 
 
 @app.command()

@@ -69,3 +69,19 @@ def settle_unread(writing: Writing, rows: Sequence[Row[Any]]) -> None:
     for row in rows:
         changes.set(row, SUPERSEDED)
     changes.flush()
+
+
+def between(
+    connection: Connection, sync: str, since: datetime, until: datetime, after: str, most: int
+) -> list[Row[Any]]:
+    """Return the newest reading of up to *most* records read with a stamp in ``[since, until]``, ids after *after*."""
+    stamped = (message.c.sync == sync, message.c.modified_at >= since, message.c.modified_at <= until)
+    ids = (
+        select(message.c.source_id)
+        .where(*stamped, message.c.source_id > after, message.c.source_hash != UNREAD)
+        .group_by(message.c.source_id)
+        .order_by(message.c.source_id)
+        .limit(most)
+    )
+    rows = latest(connection, sync, list(connection.execute(ids).scalars()))
+    return [rows[key] for key in sorted(rows)]

@@ -22,7 +22,7 @@ ORDERS = int(os.environ.get("BRIDGE_TEST_BACKFILL", "2000"))
 SINCE, UNTIL = datetime(2023, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
 STEPS = (
     "after_pull_store:kill:1", "before_watermark:kill:1", "after_pull_store:kill:4", "before_watermark:kill:2",
-    "before_push:kill:1", "after_push:kill:1", "before_commit:kill:1", "after_commit:kill:1", "after_push:kill:2",
+    "before_push:kill:1", "after_commit:kill:2", "before_commit:kill:2",
 )  # fmt: skip
 
 

@@ -1,0 +1,93 @@
+"""What ``bridge pull`` does and shows: one pull, or a backfill with progress, rate and time left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from bridge import matching
+from bridge.app import PULLED, Bridge
+from bridge.backfill import backfill, tally
+from bridge.pulling import pull
+from bridge.terminal import fail, out
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+def moment(given: datetime | None) -> datetime | None:
+    """Return a moment of the command line as aware: without a zone it is UTC."""
+    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
+
+
+def show_suspense(bridge: Bridge) -> None:
+    """Print what no Application is known for, with its age; it is matched by itself when one appears."""
+    with bridge.ledger.read() as connection:
+        now = bridge.ledger.now(connection)
+        found = [it for pull in bridge.engine.syncs.pulls.values() for it in matching.suspense(connection, pull)]
+    if not found:
+        out.print("Nothing is in suspense.")
+        return
+    table = Table("Payment", "Row", "Amount", "Currency", "Days")
+    sums: dict[str, Decimal] = {}
+    for it in found:
+        table.add_row(it.number or it.payment, it.key, f"{it.amount:,.2f}", it.currency, str((now - it.since).days))
+        sums[it.currency] = sums.get(it.currency, Decimal(0)) + it.amount
+    out.print(table)
+    out.print("In suspense: " + ", ".join(f"{name} {amount:,.2f}" for name, amount in sorted(sums.items())))
+
+
+def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime | None) -> None:
+    """Bring *what* over and write it to Salesforce; with *until*, as a backfill that can be stopped at any time."""
+    if what not in PULLED:
+        fail(f"There is nothing called '{what}' to pull; there are {' and '.join(PULLED)}.")
+    if until is not None and (since is None or since >= until):
+        fail("A backfill needs --since before --until.")
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=out) as bar:
+        for name in PULLED[what]:
+            task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)
+
+            def step(read: int, total: int, task: Any = task) -> None:
+                bar.update(task, completed=read, total=max(total, read))
+
+            if since is not None and until is not None:
+                taken = backfill(bridge.engine, name, since, until, settle=bridge.settle, progress=step)
+                told = f"{taken.read} read, {taken.stored} new or changed"
+                bar.update(task, completed=taken.read, total=taken.read or 1)
+            else:
+                report = pull(bridge.engine, name, since=since, settle=bridge.settle, progress=step)
+                told = report.sentence()
+                bar.update(task, completed=report.read, total=report.read or 1)
+            bar.console.print(f"{name}: {told}")
+        task = bar.add_task("writing to Salesforce", total=None)
+        written = 0
+        while (count := bridge.engine.deliver([*PULLED[what], "balance", "status"])) > 0:
+            written += count
+            bar.update(task, completed=written)
+    if since is not None and until is not None:
+        tallies = {name: tally(bridge.engine, name, since, until) for name in PULLED[what]}
+        for name, found in tallies.items():
+            out.print(f"{name}: {found.sentence()}.")
+        if not all(it.ties for it in tallies.values()):
+            fail("The backfill is not complete; run it again, and look at 'bridge errors'.")

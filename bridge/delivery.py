@@ -25,13 +25,14 @@ from bridge.ledger.keeping import Keeper
 from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
-from bridge.parents import fetch
+from bridge.parents import fetch, read_again
 from bridge.ports import CountedSystem, MirrorSystem, Received
-from bridge.preparing import Prepared, prepare, write_back
+from bridge.preparing import prepare, write_back
 from bridge.receiving import accept
 from bridge.recording import Recorded, record, release
 from bridge.sending import Sent, send
 from bridge.standing import Standing, is_open, standing
+from bridge.work import Prepared
 
 LOG = logging.getLogger("bridge.delivery")
 
@@ -108,6 +109,7 @@ class Delivery:
                 with self._settled:
                     self._settled.notify_all()
             more = fetch(self.ledger, self.syncs, self.salesforce, prepared) or more
+            more = read_again(self.ledger, self.syncs, self.salesforce, prepared.merged) or more
             if keys is None:
                 break
         return count

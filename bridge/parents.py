@@ -1,4 +1,7 @@
-"""A parent that is not there yet is fetched from Salesforce and received; its children wait for it.
+"""What must be read from Salesforce before the lanes can go on.
+
+A parent that is not there yet is fetched and received while its children wait for it; after a merge of Accounts the
+children of the loser are read again, for no trigger fires when they change their Account.
 
 Must not know: any system's protocol, HTTP.
 """
@@ -6,16 +9,23 @@ Must not know: any system's protocol, HTTP.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import update
 
 from bridge.errors import Deferred, Misconfigured
-from bridge.ledger import Ledger, messages
-from bridge.ledger.models import OPEN, REJECTED, message
+from bridge.ledger import Ledger, Writing, messages
+from bridge.ledger.models import OPEN, PENDING, REJECTED, message
 from bridge.mapping import Syncs
+from bridge.merging import CHILDREN_READ, WAITING
 from bridge.ports import MirrorSystem, Ref
-from bridge.preparing import Prepared, write_back
+from bridge.preparing import write_back
 from bridge.receiving import accept, as_received
 from bridge.standing import is_open, standing
+from bridge.work import Prepared
+
+CHILDREN = ("Contact", "Opportunity")
 
 
 def fetch(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prepared) -> bool:
@@ -56,3 +66,28 @@ def _reject_orphans(ledger: Ledger, sync: str, gone: Iterable[str]) -> None:
                 changes.set(row, REJECTED, code="PARENT_MISSING", reason=reason, who="sales")
             changes.flush()
             write_back(writing, [(row.source_kind, row.source_id) for row in rows if row.write_back])
+
+
+def read_again(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, merged: Mapping[str, str]) -> bool:
+    """Receive the children of the winners as Salesforce has them now, and let the merges be settled."""
+    came = False
+    for loser, winner in merged.items():
+        try:
+            found = [
+                it for kind in CHILDREN for it in salesforce.rows_under(kind, "AccountId", [winner], syncs.reads(kind))
+            ]
+        except (Deferred, Misconfigured):
+            continue  # the deletion waits, and asks again when it is due
+
+        def store(writing: Writing, found: Any = found, loser: str = loser) -> None:
+            received = [as_received(it) for it in found]
+            accept(writing, syncs, received, origin="merge", correlation=uuid.uuid4().hex)
+            waiting = update(message).where(
+                message.c.source_id == loser, message.c.state.in_(OPEN), message.c.code == WAITING
+            )
+            writing.connection.execute(waiting.values(code=CHILDREN_READ, state=PENDING, due_at=None))
+            messages.wake(writing, {loser: (writing.now, messages.BULK)})
+
+        ledger.commit(store)
+        came = True
+    return came

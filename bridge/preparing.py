@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, select, update
 from sqlalchemy.exc import DBAPIError
 
-from bridge import totals
+from bridge import merging, totals
 from bridge.errors import Rejected
 from bridge.ledger import Writing, links, marks, messages, plain
 from bridge.ledger.lanes import Lease
@@ -41,6 +41,7 @@ from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, WAIT_FOR_PARENT
 from bridge.ports import Record, Ref
 from bridge.records import status
 from bridge.standing import NewUrl, standing
+from bridge.work import Prepared, Work
 
 LOG = logging.getLogger("bridge.preparing")
 
@@ -59,43 +60,6 @@ BALANCE = 1 / 50  # each reads all rows of its Application
 ELSEWHERE = timedelta(seconds=5)  # until a moved record looks again whether its old lane has settled
 
 
-@dataclass
-class Work:
-    """One message on its way out. *resolve*: look it up before sending, for it may have arrived already."""
-
-    row: Row[Any]
-    lease: Lease
-    sync: Push | Pull | None
-    records: list[Record]
-    link: Link | None = None
-    fingerprint: str = ""
-    resolve: bool = False
-    sent_at: datetime | None = None
-    after: frozenset[str] = frozenset()
-    keys: list[str] = field(default_factory=list)
-    rows: dict[str, str] = field(default_factory=dict)
-    unled: str | None = None
-    number: str | None = None
-    parts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return f"{self.row.sync}:{self.row.source_id}"
-
-    @property
-    def system(self) -> str:
-        return "netsuite" if isinstance(self.sync, Push) else "salesforce"
-
-
-@dataclass
-class Prepared:
-    """What to send, and which Salesforce records must be fetched because others refer to them: (sync, kind, id)."""
-
-    work: list[Work] = field(default_factory=list)
-    paused: set[str] = field(default_factory=set)
-    missing: set[tuple[str, str, str]] = field(default_factory=set)
-
-
 def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl = lambda ref: None) -> Prepared:
     """Settle or select the open messages of *leases*. *url* gives a NetSuite record's page; see also the module."""
     step = _Step(writing, leases, syncs, url)
@@ -112,7 +76,8 @@ class _Step:
         self.leases = {it.key: it for it in leases}
         self.changes = messages.Changes(writing)
         self.prepared = Prepared()
-        self.rows = messages.opened(writing.connection, list(self.leases))
+        found = messages.opened(writing.connection, list(self.leases))
+        self.rows, self.prepared.merged = merging.merge(writing, found, self.leases)
         self.sources: dict[int, dict[str, Any]] = {}
         self.chosen: set[str] = set()
         self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
@@ -123,7 +88,10 @@ class _Step:
             push = syncs.pushes.get(row.sync)
             if push is not None:
                 pairs += push.links(self.source(row))
+                if "@deleted" in self.source(row):
+                    pairs.append((row.sync, str(self.source(row)["@deleted"])))
         self.links = links.find(writing.connection, pairs)
+        self.led_on = links.led_on(writing.connection, self.links)
 
     def source(self, row: Row[Any]) -> dict[str, Any]:
         if row.id not in self.sources:
@@ -236,9 +204,10 @@ class _Step:
             self.changes.set(row, SUPERSEDED)
             return None
         if source.get("@deleted"):
-            # Nothing is written back: there is no record any more that could show it.
-            reason = "It was deleted in Salesforce" + ("; its NetSuite record stays." if known else ".")
-            self.changes.set(row, HELD, code="DELETED_IN_SALESFORCE", reason=reason, who="accounting")
+            self._deleted(row, known, source["@deleted"])
+            return None
+        if known and known.parts.get("merged_into"):
+            self._hold(row, merging.stays(push, known), "MERGED_AWAY", "accounting")
             return None
         closed = push.held(source, self.syncs.context)
         if closed is not None:
@@ -247,12 +216,30 @@ class _Step:
         if after is None:
             return None
         record = push.record(row.source_id, source, self.syncs.context)
+        if known and known.external_id:
+            # After a merge the record may be known by the external id of the one that is gone.
+            record = replace(record, ref=replace(record.ref, external_id=known.external_id))
         # Before our ids become NetSuite's: a parent made in the same call must not look like a change at the next save.
         mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
         if self._same(row, known, mark):
             return None
         own = self._own(record, push, source)
         return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after=after)
+
+    def _deleted(self, row: Row[Any], known: Link | None, into: str | bool) -> None:
+        """Settle a deletion. Nothing is written back: there is no record any more that could show it."""
+        if isinstance(into, str) and row.source_kind == "Account" and row.code != merging.CHILDREN_READ:
+            self.changes.set(
+                row, DEFERRED, due_at=self.now + merging.AGAIN, code=merging.WAITING, who="nobody",
+                reason=f"Waiting until what belonged to it was read again as part of {into}.",
+            )  # fmt: skip
+            return
+        if isinstance(into, str) and row.source_kind == "Account":
+            code, who, reason = merging.told(row, known, self.links.get((row.sync, into)), into)
+        else:
+            reason = "It was deleted in Salesforce" + ("; its NetSuite record stays." if known else ".")
+            code, who = "DELETED_IN_SALESFORCE", "accounting"
+        self.changes.set(row, HELD, code=code, reason=reason, who=who)
 
     def _same(self, row: Row[Any], known: Link | None, mark: str) -> bool:
         """Settle *row* as unchanged if what it would write is what was last written."""
@@ -314,9 +301,9 @@ class _Step:
         """Refer to linked records by NetSuite's own ids, which survive a change of external id."""
         ids: dict[str, str] = {}
         for to, parent_id in push.links(source):
-            found = self.links.get((to, parent_id))
+            found = self.led_on.get((to, parent_id)) or self.links.get((to, parent_id))
             if found is not None and found.external_id:
-                ids[found.external_id] = found.target_id
+                ids[our_external_id(self.syncs.pushes[to].external_id, parent_id)] = found.target_id
 
         def own(value: Any) -> Any:
             if isinstance(value, Ref) and value.external_id in ids:

@@ -21,9 +21,10 @@ from bridge.mapping import Pull, Push, Syncs
 from bridge.matching import in_suspense
 from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
-from bridge.preparing import Work, write_back
+from bridge.preparing import write_back
 from bridge.records.status import SYNC
 from bridge.sending import Sent
+from bridge.work import Work
 
 # These say that one kind of record is not permitted; every other misconfiguration concerns the whole system.
 _PROMISED = select(message.c.id).where(message.c.id.in_(bindparam("ids", expanding=True)), message.c.write_back)

@@ -19,7 +19,8 @@ from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
 from bridge.ports import MirrorSystem, Record, Ref, System, Written
-from bridge.preparing import Work, without_line_ids
+from bridge.preparing import without_line_ids
+from bridge.work import Work
 
 NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
 

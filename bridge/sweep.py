@@ -49,12 +49,13 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
         with engine.ledger.read() as connection:
             mark = marks.read_watermark(connection, job)
         start = since or (min(mark, end) - OVERLAP if mark else end - FIRST)
+        # Deletions first: a merge must be known before the winner is sent, or NetSuite gets a second customer.
+        for gone in engine.salesforce.deleted(kind, start, end):
+            deleted += _receive_deleted(engine, gone)
         for page in pages(engine.salesforce.changed(kind, start, end, (*engine.syncs.reads(kind), STATUS)), PAGE):
             looked_at += len(page)
             late += _receive_unseen(engine, page)
             _tell_again(engine, page)
-        for gone in engine.salesforce.deleted(kind, start, end):
-            deleted += _receive_deleted(engine, gone)
         if mark is None or start <= mark:  # else what lies between the mark and *since* has not been read
             with engine.ledger.write() as writing:
                 marks.move_watermark(writing, job, end, actor="sweep")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -50,6 +50,15 @@ def find(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple
     """Return the links of ``(sync, source id)`` pairs that exist."""
     found = _select(connection, _BY_SOURCE, pairs)
     return {(it.sync, it.source_id): it for it in found}
+
+
+def led_on(connection: Connection, found: Mapping[tuple[str, str], Link]) -> dict[tuple[str, str], Link]:
+    """Return, for links of records that were merged away, the link of the record that is there instead."""
+    gone = {pair: (pair[0], str(it.parts["merged_into"])) for pair, it in found.items() if "merged_into" in it.parts}
+    if not gone:
+        return {}
+    there = find(connection, gone.values())
+    return {pair: there[other] for pair, other in gone.items() if other in there}
 
 
 def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:

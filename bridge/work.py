@@ -1,0 +1,59 @@
+"""What goes from deciding to sending: a message on its way out with all that was found out about it.
+
+Must not know: how anything is decided or sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from bridge.ledger.lanes import Lease
+from bridge.ledger.links import Link
+from bridge.mapping import Pull, Push
+from bridge.ports import Record
+
+
+@dataclass
+class Work:
+    """One message on its way out. *resolve*: look it up before sending, for it may have arrived already."""
+
+    row: Row[Any]
+    lease: Lease
+    sync: Push | Pull | None
+    records: list[Record]
+    link: Link | None = None
+    fingerprint: str = ""
+    resolve: bool = False
+    sent_at: datetime | None = None
+    after: frozenset[str] = frozenset()
+    keys: list[str] = field(default_factory=list)
+    rows: dict[str, str] = field(default_factory=dict)
+    unled: str | None = None
+    number: str | None = None
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.sync}:{self.row.source_id}"
+
+    @property
+    def system(self) -> str:
+        return "netsuite" if isinstance(self.sync, Push) else "salesforce"
+
+
+@dataclass
+class Prepared:
+    """What to send, and what must be read from Salesforce first.
+
+    *missing* are records that others refer to: (sync, kind, id). *merged* are Accounts that were merged away, with the
+    Account that they are part of now: its contacts and applications changed their owner, and no trigger told us.
+    """
+
+    work: list[Work] = field(default_factory=list)
+    paused: set[str] = field(default_factory=set)
+    missing: set[tuple[str, str, str]] = field(default_factory=set)
+    merged: dict[str, str] = field(default_factory=dict)

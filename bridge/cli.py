@@ -221,6 +221,15 @@ def suspense() -> None:
 
 
 @app.command()
+def drift() -> None:
+    """List what accounting changed on orders that Salesforce is the master of: the next change there overwrites it."""
+    from bridge.cli_pulls import show_drift
+
+    with _open() as bridge:
+        show_drift(bridge)
+
+
+@app.command()
 def sweep() -> None:
     """Receive what was saved in Salesforce and no callout brought; then deliver it."""
     from bridge.sweep import sweep as sweep_now

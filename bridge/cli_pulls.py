@@ -23,6 +23,7 @@ from rich.text import Text
 from bridge import matching
 from bridge.app import PULLED, Bridge
 from bridge.backfill import backfill, tally
+from bridge.drift import drifts
 from bridge.pulling import pull
 from bridge.terminal import fail, out
 
@@ -52,6 +53,20 @@ def show_suspense(bridge: Bridge) -> None:
         sums[it.currency] = sums.get(it.currency, Decimal(0)) + it.amount
     out.print(table)
     out.print("In suspense: " + ", ".join(f"{name} {amount:,.2f}" for name, amount in sorted(sums.items())))
+
+
+def show_drift(bridge: Bridge) -> None:
+    """Print every field of an order that is not as it was sent. As of the last pull."""
+    with bridge.ledger.read() as connection:
+        found = list(drifts(connection, bridge.engine.syncs))
+    if not found:
+        out.print("Every order is as it was sent.")
+        return
+    table = Table("Sync", "Order", "Application", "Field", "Sent", "In NetSuite", "Changed (UTC)")
+    for it in found:
+        when = f"{it.changed_at:%Y-%m-%d %H:%M}"
+        table.add_row(it.sync, it.order, it.source_id, it.field, it.sent, it.found, when)
+    out.print(table)
 
 
 def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime | None) -> None:

@@ -6,15 +6,16 @@ Must not know: HTTP.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
 from bridge.delivery import Delivery
-from bridge.ledger import marks, messages, plain
+from bridge.ledger import links, marks, messages, plain
 from bridge.ledger.models import message
-from bridge.ports import Deleted, Received, Record
+from bridge.ports import Deleted, Received, Record, Ref
 from bridge.preparing import write_back
 from bridge.pulling import FIRST, pages
 from bridge.receiving import as_received
@@ -24,6 +25,7 @@ from bridge.standing import is_open
 OBJECTS = ("Account", "Contact", "Opportunity")
 OVERLAP = timedelta(minutes=15)  # a stamp is taken in the transaction, a row is visible only at its commit
 PAGE = 200
+LINE = "OpportunityLineItem"
 STATUS = "NetSuite_Status__c"
 DONE = ("delivered", "unchanged", "superseded")  # for Salesforce these say the same: NetSuite has it
 
@@ -56,6 +58,9 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
             looked_at += len(page)
             late += _receive_unseen(engine, page)
             _tell_again(engine, page)
+        if kind == "Opportunity":
+            for page in _with_changed_lines(engine, start, end):
+                late += _receive_unseen(engine, page)
         if mark is None or start <= mark:  # else what lies between the mark and *since* has not been read
             with engine.ledger.write() as writing:
                 marks.move_watermark(writing, job, end, actor="sweep")
@@ -87,6 +92,25 @@ def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
     new = engine.receive([replace(it, user=None) for it in unseen], origin="sweep", correlation=uuid.uuid4().hex)
     with engine.ledger.read() as connection:
         return len({row.source_id for row in messages.by_ids(connection, new)})
+
+
+def _with_changed_lines(engine: Delivery, start: datetime, end: datetime) -> Iterator[list[Record]]:
+    """Yield the Applications whose line items were changed or deleted: that does not move the parent's own stamp."""
+    touched: dict[str, datetime] = {}
+    for line in engine.salesforce.changed(LINE, start, end, ("OpportunityId",)):
+        parent, at = str(line.fields.get("OpportunityId")), line.modified_at or end
+        touched[parent] = max(at, touched.get(parent, at))
+    gone = {str(it.ref.id): it.deleted_at for it in engine.salesforce.deleted(LINE, start, end)}
+    with engine.ledger.read() as connection:
+        for parent, line_id in links.holding_lines(connection, list(gone)):
+            touched[parent] = max(gone[line_id], touched.get(parent, gone[line_id]))
+    ids = sorted(touched)
+    for first in range(0, len(ids), PAGE):
+        refs = [Ref("Opportunity", id=it) for it in ids[first : first + PAGE]]
+        found = [it for it in engine.salesforce.get(refs, engine.syncs.reads("Opportunity")) if it is not None]
+        page = [replace(it, modified_at=max(touched[str(it.ref.id)], it.modified_at or end)) for it in found]
+        if page:
+            yield page
 
 
 def _without_status(it: Received) -> Received:

@@ -61,6 +61,15 @@ def led_on(connection: Connection, found: Mapping[tuple[str, str], Link]) -> dic
     return {pair: there[other] for pair, other in gone.items() if other in there}
 
 
+def holding_lines(connection: Connection, line_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (source id, line id) of the links whose order has a line made of one of *line_ids*."""
+    found = []
+    for line_id in line_ids:
+        query = select(link.c.source_id).where(link.c.parts.contains(f'"{line_id}"', autoescape=True))
+        found += [(source_id, line_id) for source_id in connection.execute(query.distinct()).scalars()]
+    return found
+
+
 def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:
     """Return, for ``(sync, target id)`` pairs, the links that lead there."""
     found = _select(connection, _BY_TARGET, pairs)

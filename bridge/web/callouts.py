@@ -111,7 +111,6 @@ def _answer(engine: Delivery, hands: Hands, callout: wire.Callout, until: float)
     correlations: list[str] = []  # the last one counts: a transaction that was lost to another is done again
 
     def store(writing: Writing) -> Sequence[str]:
-        seen.clear()  # PostgreSQL may have us do it twice, to end a deadlock
         correlation = uuid.uuid4().hex
         earlier = marks.open_call(writing, callout.org, callout.id, callout.body_hash, correlation)
         if earlier is not None:

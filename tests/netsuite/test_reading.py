@@ -212,11 +212,23 @@ def test_recorded_searches_are_read(connect, version):
     assert all(b"<ns" in sent or b"bodyFieldsOnly>false<" in sent for sent in replies.requests)
 
 
+CURRENCIES = b"""<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>
+<getAllResponse xmlns="urn:messages_2025_2.platform.webservices.netsuite.com">
+<core:getAllResult xmlns:core="urn:core_2025_2.platform.webservices.netsuite.com">
+<core:status isSuccess="true"/><core:totalRecords>1</core:totalRecords><core:recordList>
+<core:record internalId="1" xsi:type="accounting:Currency"
+ xmlns:accounting="urn:accounting_2025_2.lists.webservices.netsuite.com">
+<accounting:name>US Dollar</accounting:name><accounting:symbol>USD</accounting:symbol></core:record>
+</core:recordList></core:getAllResult></getAllResponse></soapenv:Body></soapenv:Envelope>"""
+
+
 @pytest.mark.full_schemas
 def test_a_recorded_payment_tells_what_it_is_applied_to(connect):
+    """A record names its currency in the account's words; the bridge asks once what their symbols are."""
     body = (answers_of("2025_2") / "search_customerpayment.xml").read_bytes()
 
-    [payment] = connect(Replies(body)).changed("customerPayment", SINCE, UNTIL)
+    [payment] = connect(Replies(body, CURRENCIES)).changed("customerPayment", SINCE, UNTIL)
 
     assert payment.fields["applyList"][0] == {
         "apply": True, "doc": 1929, "line": 0, "type": "Invoice", "refNum": "INV1", "total": Decimal("150.0"),

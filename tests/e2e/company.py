@@ -24,6 +24,7 @@ SHORTS = {
     "customRecord": "bc",
     "vendorBill": "bc",
 }
+SETTLED = ("delivered", "unchanged", "rejected", "dead")
 FEES = {"Origination Fee": "800.00", "Wire Fee": "25.00", "Legal Fee": "150.00"}
 
 
@@ -68,7 +69,7 @@ class Company:
             self.sf.approve(application)
             self.sf.accept(application)
             self.sf.drain()
-            self.until(lambda: self.status(application) not in ("queued", None))
+            self.until(lambda: self.status(application) in SETTLED)
         return application, lines
 
     def save(self, record_id: str, **values: Any) -> None:

@@ -56,7 +56,7 @@ def test_a_purchase_order_is_mirrored_with_its_lines(billed: tuple[Company, str,
     company, _, application, _ = billed
     order = company.made("purchaseOrder", application)
 
-    company.pull("orders", lambda: len(company.sf.rows("NetSuite_Order__c")) == 2)
+    company.pull("orders", lambda: len(company.sf.rows("NetSuite_Order_Line__c")) == 6)
 
     row = mirror(company, order.id)
     lines = [it for it in company.sf.rows("NetSuite_Order_Line__c") if it["Order__c"] == row["Id"]]

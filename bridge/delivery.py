@@ -29,7 +29,7 @@ from bridge.parents import fetch, read_again
 from bridge.ports import CountedSystem, MirrorSystem, Received
 from bridge.preparing import prepare, write_back
 from bridge.receiving import accept
-from bridge.recording import Recorded, record, release
+from bridge.recording import Recorded, are_paused, record, release
 from bridge.sending import Sent, send
 from bridge.standing import Standing, is_open, standing
 from bridge.work import Prepared
@@ -37,7 +37,6 @@ from bridge.work import Prepared
 LOG = logging.getLogger("bridge.delivery")
 
 FEWEST = 12  # lanes that one of several hands takes: with all six records of each they fill two lists
-
 Alert = Callable[[str, str], None]
 
 
@@ -79,8 +78,8 @@ class Delivery:
 
         Goes on until nothing is due there or *until* (``time.monotonic``) has passed. Safe to call from anywhere at
         any time: a lane that somebody else holds is left to them. *accept* stores what has just arrived in the first
-        transaction and names its lanes: durable before anything is sent, with one commit for both. One of several
-        *hands* takes its part of what is due, so that all have work; but not so little that lists become short.
+        transaction and names its lanes: durable before anything is sent, with one commit for both.
+        One of several *hands* takes its part of what is due, so that all have work.
         """
         count = 0
         more = True
@@ -147,7 +146,7 @@ class Delivery:
             return [Sent(work, unsure) for work in prepared.work]
 
     def settle(self, ids: Sequence[str], until: float, keys: Sequence[str] = ()) -> dict[str, Standing]:
-        """Deliver the records *ids* while a caller waits, until all are settled or *until* has passed.
+        """Deliver the records *ids* while a caller waits, until all are settled or paused, or *until* has passed.
 
         *keys* are lanes that are known to have work; the others are found by what waits for them.
         """
@@ -156,7 +155,11 @@ class Delivery:
         while True:
             found = self.standing(ids)
             waiting = [part for it in found.values() for part in it.parts if is_open([part.state])]
-            if not waiting or time.monotonic() >= until:
+            if (
+                not waiting
+                or time.monotonic() >= until
+                or are_paused(self.ledger, self.syncs, {it.sync for it in waiting})
+            ):
                 return found
             if not self.deliver(self._lanes(ids), interactive=True, until=until):
                 with self._settled:

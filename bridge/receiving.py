@@ -34,14 +34,16 @@ def accept(
     asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
     wanted = messages.wanted(writing.connection, asked)
     newest = messages.newest(writing.connection, [it.id for it in received if it.deleted])
+    kinds = {it.kind for it in received}
+    reads, concerned = {it: syncs.reads(it) for it in kinds}, {it: syncs.of_source(it) for it in kinds}
     new: list[messages.New] = []
     for it in received:
         if it.deleted:
             version, stamp = newest.get(it.id, (it.version, it.modified_at))
             it = replace(it, version=version, modified_at=max(it.modified_at, stamp + timedelta(microseconds=1)))
         fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
-        payload, mark = plain.dumps(fields), plain.source_mark(fields, syncs.reads(it.kind))
-        for push in syncs.of_source(it.kind):
+        payload, mark = plain.dumps(fields), plain.source_mark(fields, reads[it.kind])
+        for push in concerned[it.kind]:
             unasked = push.on_demand and push.name != only and (push.name, it.id) not in wanted
             if unasked or (only is not None and push.name != only):
                 continue

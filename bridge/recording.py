@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 
 from bridge import totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
-from bridge.ledger import Writing, lanes, links, marks, messages
+from bridge.ledger import Ledger, Writing, lanes, links, marks, messages
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN, message
@@ -94,6 +94,13 @@ def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
     if scope == "*netsuite":
         return tuple(syncs.pushes)
     return (*syncs.pulls, SYNC, totals.SYNC) if scope == "*salesforce" else (scope,)
+
+
+def are_paused(ledger: Ledger, syncs: Syncs, names: set[str]) -> bool:
+    """Say whether all syncs of *names* are paused now, each by itself or with its system."""
+    with ledger.read() as connection:
+        shut = {name for it in marks.pauses(connection) for name in covered(it.scope, syncs)}
+    return names <= shut
 
 
 def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Link]:

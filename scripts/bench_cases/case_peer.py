@@ -13,8 +13,15 @@ from stage import Stage, full_schemas
 
 ROUNDS = 5
 TIMES = 20
-CALLERS = 15
+LIMIT, CALLERS = 15, 20  # a few more callers than calls, so that no slot waits for one of them
 FASTER = 20
+# The same two records on both sides.
+TWO_RECORDS = """
+[sync.purchase_order]
+enabled = false
+[sync.broker_commission]
+enabled = false
+"""
 
 
 def measure(full: bool) -> Iterator[Figure]:
@@ -30,7 +37,7 @@ def _beside_the_sdk() -> Iterator[Figure]:
     with Stage(fast=True, schema=folder) as stage:
         connect = sdk(stage.netsuite.url)
         assert connect is not None
-        bridge = stage.serve()
+        bridge = stage.serve(site=TWO_RECORDS)
         netsuite, mapped = adapter(stage.netsuite.url), Mapped()
         send(bridge.port, [callout("Account", [account(n)]) for n in range(20)])
         adapter_s, bridge_s, sdk_s = [], [], []
@@ -51,7 +58,7 @@ def _beside_the_sdk() -> Iterator[Figure]:
         beside = f"{ms(median(sdk_s))} netsuitesdk"
         for name, own_s in (
             ("Customer and sales order, the adapter", adapter_s),
-            ("Account saved, Application approved (vendor, both orders, numbers too), the whole bridge", bridge_s),
+            ("Account saved, Application approved (its number read back too), the whole bridge", bridge_s),
         ):
             ratio = median(sdk_s) / median(own_s)
             yield Figure(name, ms(median(own_s)), beside, f"{ratio:.1f} ×", f"≥ {FASTER} ×", ratio >= FASTER)
@@ -59,8 +66,8 @@ def _beside_the_sdk() -> Iterator[Figure]:
 
 def _under_the_limit(each: int) -> Iterator[Figure]:
     """Callers who save one after the other, as many as the limit has calls: what counts is how full the limit was."""
-    with Stage(fast=False, concurrency=CALLERS) as stage:
-        bridge = stage.serve()
+    with Stage(fast=False, concurrency=LIMIT) as stage:
+        bridge = stage.serve(site=TWO_RECORDS)
         warm = range(CALLERS)
         send(bridge.port, [callout("Account", [account(n)]) for n in warm], callers=CALLERS)
         send(bridge.port, [callout("Application", [application(n, n)]) for n in warm], callers=CALLERS)
@@ -75,11 +82,11 @@ def _under_the_limit(each: int) -> Iterator[Figure]:
 
         done = drive(CALLERS, numbers, both, bridge.port)
         calls = {name: it for name, it in stage.netsuite.calls().items() if name not in ("first", "last")}
-        allowed_s = sum(seconds for _, seconds in calls.values()) / CALLERS
+        allowed_s = sum(seconds for _, seconds in calls.values()) / LIMIT
         share = allowed_s / done.wall_s
         what = ", ".join(f"{count} {name}" for name, (count, _) in sorted(calls.items()))
         yield Figure(
-            f"Accounts and Applications from {CALLERS} callers at 0.8 s, limit {CALLERS}: share of the limit used",
+            f"Accounts and Applications from {CALLERS} callers at 0.8 s, limit {LIMIT}: share of the limit used",
             f"{done.wall_s:.1f} s for {what}", f"{allowed_s:.1f} s with every slot always busy", f"{share:.1%}",
             "≥ 95 %", share >= 0.95,
         )  # fmt: skip

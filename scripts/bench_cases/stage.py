@@ -125,8 +125,12 @@ class Stage:
         self._folder.cleanup()
 
     def settings(self, **changes: str) -> dict[str, str]:
-        """The environment of one instance, with a database of its own unless *changes* name one."""
+        """The environment of one instance, with a database of its own unless *changes* name one.
+
+        *jobs* leaves the schedule on, *site* is added to the site's file.
+        """
         site = (ROOT / "bridge" / "demo.toml").read_text() + ("" if changes.pop("jobs", "") else QUIET)
+        site += changes.pop("site", "")
         config = self.folder / f"site-{len(self._bridges)}.toml"
         config.write_text(site)
         values = {

@@ -30,7 +30,7 @@ MUTANTS = {
     ),
     "a new holder does not raise the epoch": (
         "bridge/ledger/lanes.py",
-        '.values(owner=bindparam("o"), epoch=bindparam("e1"), lease_until=bindparam("u"))',
+        '.values(owner=bindparam("o"), epoch=lane.c.epoch + 1, lease_until=bindparam("u"))',
         '.values(owner=bindparam("o"), lease_until=bindparam("u"))',
     ),
     "what arrived meanwhile is forgotten when a lane is given back": (

@@ -1,8 +1,7 @@
 """The engine: receive · deliver · settle. Two ways in, one way across.
 
 `receive` stores changes durably; `deliver` takes free lanes and carries their messages over; `settle` does that while a
-caller waits, for as long as its budget lasts. The same `deliver` runs in Apex's request, in the embedded pool and in a
-worker: the lane's lease is the only mutex.
+caller waits. `deliver` runs in Apex's request, in the pool and in a worker: the lane's lease is the only mutex.
 
 Must not know: SOAP, HTTP, Flask.
 """
@@ -14,10 +13,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import select, update
 
+from bridge.alerts import Alert, log
 from bridge.errors import Uncertain
 from bridge.failpoints import reached
 from bridge.ledger import Ledger, Writing, lanes
@@ -35,9 +36,7 @@ from bridge.standing import Standing, is_open, standing
 from bridge.work import Prepared
 
 LOG = logging.getLogger("bridge.delivery")
-
 FEWEST = 12  # lanes that one of several hands takes: with all six records of each they fill two lists
-Alert = Callable[[str, str], None]
 
 
 class Delivery:
@@ -50,7 +49,7 @@ class Delivery:
         syncs: Syncs,
         netsuite: CountedSystem,
         salesforce: MirrorSystem,
-        alert: Alert = lambda code, sentence: None,
+        alert: Alert = log,
     ) -> None:
         self.ledger, self.syncs = ledger, syncs
         self.netsuite, self.salesforce = netsuite, salesforce
@@ -141,8 +140,8 @@ class Delivery:
         except Exception as error:
             # A fault of our own: what was on its way may have arrived, and the lanes must not stay leased.
             LOG.exception("Sending failed unexpectedly.")
-            unsure = Uncertain("The bridge failed while sending; it looks the record up.", code="BRIDGE_FAULT")
-            unsure.detail = type(error).__name__
+            words, kind = "The bridge failed while sending; it looks the record up.", type(error).__name__
+            unsure = Uncertain(words, code="BRIDGE_FAULT", detail=kind)
             return [Sent(work, unsure) for work in prepared.work]
 
     def settle(self, ids: Sequence[str], until: float, keys: Sequence[str] = ()) -> dict[str, Standing]:
@@ -155,12 +154,12 @@ class Delivery:
         while True:
             found = self.standing(ids)
             waiting = [part for it in found.values() for part in it.parts if is_open([part.state])]
-            if (
-                not waiting
-                or time.monotonic() >= until
-                or are_paused(self.ledger, self.syncs, {it.sync for it in waiting})
-            ):
+            left = until - time.monotonic()
+            if not waiting or left <= 0 or are_paused(self.ledger, self.syncs, {it.sync for it in waiting}):
                 return found
+            end = self.ledger.moment() + timedelta(seconds=left)
+            if all(it.is_later_than(end) for it in waiting):
+                return found  # nothing more can happen while the caller waits
             if not self.deliver(self._lanes(ids), interactive=True, until=until):
                 with self._settled:
                     self._settled.wait(min(0.05, max(0.0, until - time.monotonic())))

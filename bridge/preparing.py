@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.exc import DBAPIError
 
-from bridge import merging, totals
+from bridge import loops, merging, totals
 from bridge.errors import Rejected
 from bridge.ledger import Writing, links, marks, messages, plain
 from bridge.ledger.lanes import Lease
@@ -76,7 +76,7 @@ class _Step:
         self.leases = {it.key: it for it in leases}
         self.changes = messages.Changes(writing)
         self.prepared = Prepared()
-        found = messages.opened(writing.connection, list(self.leases))
+        found = messages.opened(writing.connection, list(self.leases), now=writing.now)
         self.rows, self.prepared.merged = merging.merge(writing, found, self.leases)
         self.sources: dict[int, dict[str, Any]] = {}
         self.chosen: set[str] = set()
@@ -92,6 +92,8 @@ class _Step:
                     pairs.append((row.sync, str(self.source(row)["@deleted"])))
         self.links = links.find(writing.connection, pairs)
         self.led_on = links.led_on(writing.connection, self.links)
+        again = [row.source_id for row in self.rows if (row.sync, row.source_id) in self.links]
+        self.sent = messages.sent_since(writing.connection, again, self.now - loops.LOOP)
 
     def source(self, row: Row[Any]) -> dict[str, Any]:
         if row.id not in self.sources:
@@ -118,6 +120,7 @@ class _Step:
         movable = {row.source_id for row in self.rows if row.source_kind in ("Contact", "Opportunity")}
         if not movable:
             return set()
+        messages.hold_records(self.writing.connection, movable)
         query = select(message.c.sync, message.c.source_id).where(
             message.c.source_id.in_(movable),
             message.c.state.in_((SENDING, UNCERTAIN)),
@@ -194,7 +197,12 @@ class _Step:
             return self._push(row, push)
         if pull:
             return self._pull(row, pull)
-        return self._balance(row) if row.sync == totals.SYNC else self._status(row)
+        if row.sync == totals.SYNC:
+            return self._balance(row)
+        if row.sync == status.SYNC:
+            return self._status(row)
+        self._hold(row, "This site has switched this sync off.", "SYNC_SWITCHED_OFF", "administrator")
+        return None
 
     # --- to NetSuite ---
 
@@ -223,6 +231,8 @@ class _Step:
         mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
         if self._same(row, known, mark):
             return None
+        if known and not row.forced and loops.circles(row, self.sent):
+            raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own = self._own(record, push, source)
         return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after=after)
 

@@ -33,13 +33,14 @@ def accept(
     late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
     asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
     wanted = messages.wanted(writing.connection, asked)
-    newest = messages.newest(writing.connection, [it.id for it in received if it.deleted])
+    newest = messages.newest(writing.connection, [it.id for it in received if it.deleted], syncs.pushes)
     kinds = {it.kind for it in received}
     reads, concerned = {it: syncs.reads(it) for it in kinds}, {it: syncs.of_source(it) for it in kinds}
     new: list[messages.New] = []
     for it in received:
         if it.deleted:
-            version, stamp = newest.get(it.id, (it.version, it.modified_at))
+            # A record that nobody ever saw saved has no version yet: whatever restores it is newer.
+            version, stamp = newest.get(it.id, (0, it.modified_at))
             it = replace(it, version=version, modified_at=max(it.modified_at, stamp + timedelta(microseconds=1)))
         fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
         payload, mark = plain.dumps(fields), plain.source_mark(fields, reads[it.kind])

@@ -26,9 +26,17 @@ from bridge.records.status import SYNC
 from bridge.sending import Sent
 from bridge.work import Work
 
-# These say that one kind of record is not permitted; every other misconfiguration concerns the whole system.
 _PROMISED = select(message.c.id).where(message.c.id.in_(bindparam("ids", expanding=True)), message.c.write_back)
-ONE_SYNC = ("INSUFFICIENT_PERMISSION", "WS_PERMISSION_REQD", "PERMISSION_VIOLATION", "RECORD_TYPE_UNKNOWN")
+# These say that one kind of record cannot be written; every other misconfiguration concerns the whole system.
+ONE_SYNC = (
+    "INSUFFICIENT_PERMISSION",
+    "WS_PERMISSION_REQD",
+    "PERMISSION_VIOLATION",
+    "WS_FEATURE_REQD",
+    "CUSTOM_RECORD_TYPE_UNKNOWN",
+    "KIND_UNKNOWN",
+    "EXTERNAL_ID_MISSING",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 _remember(it, record)
                 done[it.row.id] = Sent(it, Written(record.ref), adopted=True)
             else:
-                it.parts = {"lines": keyed(it.records[0], record, _known_lines(it))}
+                it.parts = {"lines": _paired(_sent_before(it), record, _known_lines(it))}
     rest = [it for it in work if it.row.id not in done]
     if rest:
         ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
@@ -117,6 +117,10 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
         outcomes = netsuite.upsert(ready, interactive=interactive)
         for it, outcome in zip(rest, outcomes, strict=True):
             done[it.row.id] = Sent(it, outcome)
+            if isinstance(outcome, Written) and isinstance(it.sync, Push) and it.sync.numbered:
+                # In this order they stand in NetSuite now, whether or not their keys can be read back.
+                ids, known = line_ids(it.records[0]), _known_lines(it)
+                it.parts = {"lines": {one: known[one] for one in ids if one in known}, "order": ids}
         _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]
@@ -132,7 +136,16 @@ def _blame_parent(sent: Sent, failed: set[str]) -> Sent:
 
 def _lines_unknown(work: Work) -> bool:
     push = work.sync
-    return isinstance(push, Push) and push.numbered and work.link is not None and not work.link.parts.get("lines")
+    if not isinstance(push, Push) or not push.numbered or work.link is None:
+        return False
+    known = work.link.parts.get("lines") or {}
+    return not known or any(one not in known for one in work.link.parts.get("order", ()))
+
+
+def _sent_before(work: Work) -> list[str]:
+    """Return our ids of the lines in the order in which they were last sent, not as they are to be now."""
+    before = work.link.parts.get("order") if work.link else None
+    return list(before) if before else line_ids(work.records[0])
 
 
 def _known_lines(work: Work) -> dict[str, Any]:
@@ -159,21 +172,26 @@ def _read_back(written: list[Work], done: dict[int, Sent], netsuite: System) -> 
 def _remember(work: Work, found: Record) -> None:
     if isinstance(work.sync, Push) and work.sync.numbered:
         work.number = found.fields.get("tranId") or work.number
-        work.parts = {"lines": keyed(work.records[0], found, _known_lines(work))}
+        ids = line_ids(work.records[0])
+        work.parts = {"lines": _paired(ids, found, _known_lines(work)), "order": ids}
 
 
 def keyed(sent: Record, found: Record, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return Salesforce line id → NetSuite line key. Lines keep their order; a key that still exists stays."""
-    pairs: dict[str, Any] = {}
-    for name in LINE_LISTS:
-        lines, there = sent.fields.get(name) or [], found.fields.get(name) or []
-        keys = [row.get("line") for row in there if row.get("line") is not None]
-        ours = [row[LINE_ID] for row in lines if LINE_ID in row]
-        stay = {it: known[it] for it in ours if known.get(it) in keys}
-        free = [key for key in keys if key not in stay.values()]
-        pairs.update(stay)
-        pairs.update(zip([it for it in ours if it not in stay], free, strict=False))
-    return pairs
+    return _paired(line_ids(sent), found, known)
+
+
+def line_ids(record: Record) -> list[str]:
+    """Return our ids of a record's lines, in order."""
+    return [row[LINE_ID] for name in LINE_LISTS for row in record.fields.get(name) or [] if LINE_ID in row]
+
+
+def _paired(ours: Sequence[str], found: Record, known: Mapping[str, Any]) -> dict[str, Any]:
+    there = [row for name in LINE_LISTS for row in found.fields.get(name) or []]
+    keys = [row["line"] for row in there if row.get("line") is not None]
+    stay = {it: known[it] for it in ours if known.get(it) in keys}
+    free = [key for key in keys if key not in stay.values()]
+    return {**stay, **dict(zip([it for it in ours if it not in stay], free, strict=False))}
 
 
 def agrees(sent: Record, found: Record) -> bool:

@@ -55,6 +55,10 @@ class Part:
         """Say whether a gate closed while its NetSuite record stays: shown, although all the rest was delivered."""
         return self.state == HELD and self.error is not None and self.error.code == "GATE_CLOSED_AFTER"
 
+    def is_later_than(self, end: datetime) -> bool:
+        """Say whether nothing happens to it until *end*: it is due later, and waits for no other record."""
+        return self.due_at is not None and self.due_at > end and self.waits_for is None
+
 
 @dataclass(slots=True)
 class Standing:

@@ -121,6 +121,13 @@ class Ledger:
         moment: datetime = connection.execute(_PG_NOW).scalar_one()
         return moment.astimezone(UTC)
 
+    def moment(self) -> datetime:
+        """Return the database's time, outside of any transaction."""
+        if self._clock is not None or self.is_sqlite:
+            return self._clock() if self._clock else datetime.now(UTC)
+        with self.read() as connection:
+            return self.now(connection)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:

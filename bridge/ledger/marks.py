@@ -56,6 +56,11 @@ def start_pause(
     done = writing.connection.execute(
         statement.on_conflict_do_nothing(index_elements=["scope"]).returning(pause.c.scope)
     ).first()
+    if done is None and not probe:
+        # A person's pause takes the place of the bridge's own, which a probe would end.
+        kept = {"probe_at": None, "code": code, "reason": reason, "actor": actor}
+        taken = update(pause).where(pause.c.scope == scope, pause.c.probe_at.is_not(None)).values(kept)
+        done = writing.connection.execute(taken.returning(pause.c.scope)).first()
     if done is not None:
         writing.say("paused", actor, sync=scope, code=code, detail=reason)
     return done is not None

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, union, update
+from sqlalchemy import Connection, Row, bindparam, case, insert, select, text, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, lanes
-from bridge.ledger.models import OPEN, PENDING, attempt, link, message
+from bridge.ledger.models import OPEN, PENDING, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
 
 # Statements are made once: SQLAlchemy finds what it compiled by a key, and making that key of a wide table's new
 # statement takes longer than SQLite takes to answer it.
+FAR = datetime(9000, 1, 1, tzinfo=UTC)
 _BY_QUEUE = (
     select(message)
     .where(message.c.queue.in_(bindparam("keys", expanding=True)))
-    .order_by(message.c.id)
+    .order_by(case((message.c.due_at > bindparam("now", type_=Instant()), 1), else_=0), message.c.id)
     .limit(bindparam("most"))
 )
+_HOLD = text("SELECT pg_advisory_xact_lock(7202, hashtext(:id))")
 _BY_ID = select(message).where(message.c.id.in_(bindparam("ids", expanding=True))).order_by(message.c.id)
+_SENT = select(message.c.sync, message.c.source_id, message.c.actor, message.c.source_hash).where(
+    message.c.source_id.in_(bindparam("ids", expanding=True)),
+    message.c.state == "delivered",
+    message.c.settled_at > bindparam("since"),
+)
 _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "code", "reason", "who", "field", "detail",
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
@@ -145,20 +152,49 @@ def wanted(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tupl
     return {names[it] for it in connection.execute(_WANTED, asked).scalars() if it in names}
 
 
-def newest(connection: Connection, source_ids: Sequence[str]) -> dict[str, tuple[int, datetime]]:
-    """Return version and stamp of the newest message of each of the records *source_ids*."""
+def newest(connection: Connection, source_ids: Sequence[str], syncs: Iterable[str]) -> dict[str, tuple[int, datetime]]:
+    """Return version and stamp of the newest message of each of the records *source_ids*, in *syncs* only.
+
+    The write-backs of the same record count their own versions, which say nothing of its saves.
+    """
     if not source_ids:
         return {}
     query = select(message.c.source_id, message.c.version, message.c.modified_at)
     rows = connection.execute(
-        query.where(message.c.source_id.in_(source_ids)).order_by(message.c.version, message.c.modified_at)
+        query.where(message.c.source_id.in_(source_ids), message.c.sync.in_(list(syncs))).order_by(
+            message.c.version, message.c.modified_at
+        )
     )
     return {row.source_id: (row.version, row.modified_at) for row in rows}
 
 
-def opened(connection: Connection, keys: Sequence[str], most: int = 2000) -> list[Row[Any]]:
-    """Return the open messages of lanes *keys*, oldest first."""
-    return list(connection.execute(_BY_QUEUE, {"keys": list(keys), "most": most}))
+def opened(
+    connection: Connection, keys: Sequence[str], most: int = 2000, now: datetime | None = None
+) -> list[Row[Any]]:
+    """Return up to *most* open messages of lanes *keys*, oldest first, but those that wait beyond *now* last."""
+    return list(connection.execute(_BY_QUEUE, {"keys": list(keys), "most": most, "now": now or FAR}))
+
+
+def hold_records(connection: Connection, source_ids: Iterable[str]) -> None:
+    """Let nobody else decide about these records until this transaction ends: two lanes may hold changes of one.
+
+    SQLite has one writer at a time, which comes to the same.
+    """
+    if connection.dialect.name == "postgresql":
+        for source_id in sorted(source_ids):
+            connection.execute(_HOLD, {"id": source_id})
+
+
+def sent_since(
+    connection: Connection, source_ids: Sequence[str], since: datetime
+) -> dict[tuple[str, str], list[tuple[str | None, str]]]:
+    """Return what was delivered of *source_ids* since then: (sync, record) → (who saved it, hash of what it said)."""
+    if not source_ids:
+        return {}
+    found: dict[tuple[str, str], list[tuple[str | None, str]]] = {}
+    for row in connection.execute(_SENT, {"ids": list(set(source_ids)), "since": since}):
+        found.setdefault((row.sync, row.source_id), []).append((row.actor, row.source_hash))
+    return found
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from flask import Flask, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
@@ -97,7 +97,7 @@ def create_callouts(
         except wire.Refused as refused:
             LOG.warning("refused a callout: %s %s", refused.code, refused.sentence)
             return _refusal(refused)
-        except DBAPIError:
+        except SQLAlchemyError:
             LOG.exception("The database did not answer; nothing was accepted.")
             return _refusal(wire.Refused(503, "LEDGER_UNAVAILABLE", "The bridge cannot store anything just now."))
 

@@ -41,6 +41,7 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
 _TOP: Final = {"id", "sentAt", "org", "user", "records", "deleted"}
 _DELETED: Final = {"Id", "MasterRecordId", "SystemModstamp", "Bridge_Version__c"}
 _OWN: Final = {"Id", "SystemModstamp", "Bridge_Version__c"}  # they become properties of `Received`
+_ACCOUNTS: Final = {"AccountId", "ParentId", "Broker__c"}  # lanes and links are found by them
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID: Final = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-5]{3})?")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}")
@@ -253,6 +254,9 @@ def _saved(kind: str, prefix: str, given: Any, where: str, user: str) -> Receive
             raise _malformed(f"{where}.Lines is not a list of an Application's fee lines.")
         lines = [_line(one, f"{where}.Lines[{place}]") for place, one in enumerate(lines)]
     fields = {name: value for name, value in record.items() if name not in _OWN}
+    for name in _ACCOUNTS & fields.keys():
+        if fields[name] is not None:
+            fields[name] = _id(fields[name], f"{where}.{name}", "001")
     if lines is not None:
         fields["Lines"] = lines
     return Received(

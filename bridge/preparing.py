@@ -94,8 +94,6 @@ class _Step:
         self.led_on = links.led_on(writing.connection, self.links)
         again = [row.source_id for row in self.rows if (row.sync, row.source_id) in self.links]
         self.sent = messages.sent_since(writing.connection, again, self.now - loops.LOOP)
-        again = [row.source_id for row in self.rows if (row.sync, row.source_id) in self.links]
-        self.sent = messages.sent_since(writing.connection, again, self.now - loops.LOOP)
 
     def source(self, row: Row[Any]) -> dict[str, Any]:
         if row.id not in self.sources:
@@ -233,8 +231,6 @@ class _Step:
         mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
         if self._same(row, known, mark):
             return None
-        if known and not row.forced and loops.circles(row, self.sent):
-            raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         if known and not row.forced and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own = self._own(record, push, source)

@@ -32,11 +32,6 @@ _SENT = select(message.c.sync, message.c.source_id, message.c.actor, message.c.s
     message.c.state == "delivered",
     message.c.settled_at > bindparam("since"),
 )
-_SENT = select(message.c.sync, message.c.source_id, message.c.actor, message.c.source_hash).where(
-    message.c.source_id.in_(bindparam("ids", expanding=True)),
-    message.c.state == "delivered",
-    message.c.settled_at > bindparam("since"),
-)
 _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "code", "reason", "who", "field", "detail",
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
@@ -188,18 +183,6 @@ def hold_records(connection: Connection, source_ids: Iterable[str]) -> None:
     if connection.dialect.name == "postgresql":
         for source_id in sorted(source_ids):
             connection.execute(_HOLD, {"id": source_id})
-
-
-def sent_since(
-    connection: Connection, source_ids: Sequence[str], since: datetime
-) -> dict[tuple[str, str], list[tuple[str | None, str]]]:
-    """Return what was delivered of *source_ids* since then: (sync, record) → (who saved it, hash of what it said)."""
-    if not source_ids:
-        return {}
-    found: dict[tuple[str, str], list[tuple[str | None, str]]] = {}
-    for row in connection.execute(_SENT, {"ids": list(set(source_ids)), "since": since}):
-        found.setdefault((row.sync, row.source_id), []).append((row.actor, row.source_hash))
-    return found
 
 
 def sent_since(

@@ -42,6 +42,7 @@ from bridge.sweep import sweep
 from bridge.web.callouts import create_callouts
 from bridge.web.console import JobRow, create_console
 from bridge.web.health import add_health
+from bridge.web.rate import Rate
 
 LOG = logging.getLogger("bridge")
 GRACE_S = 20.0  # how long calls in flight may take when the process is asked to stop
@@ -269,6 +270,7 @@ def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC
         org=settings.salesforce_org_id,
         budget_s=settings.request_budget_s,
         clock=clock,
+        rate=Rate(settings.records_per_minute),
     )
     add_health(app, bridge.engine, bridge.stopping.is_set)
     return app

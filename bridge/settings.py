@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535)
     console_port: int = Field(default=8081, ge=1, le=65535)
     request_budget_s: float = Field(default=8, gt=0, le=100)  # Apex gives up after 120 s
+    records_per_minute: int = Field(default=600_000, ge=1_000)  # of one organisation and instance; more get 429
     signing_keys: Annotated[dict[KeyId, SigningKey], NoDecode] = Field(default_factory=dict)
 
     netsuite_account: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]{5,20}(?:[_-][A-Za-z0-9]{2,8})?$")

@@ -10,6 +10,7 @@ Must not know: SOAP, SQL.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -32,6 +33,7 @@ from bridge.records.status import shown_state
 from bridge.settings import SigningKey
 from bridge.standing import Standing, is_open
 from bridge.web import signature, wire
+from bridge.web.rate import Rate
 
 LOG = logging.getLogger("bridge.callouts")
 INTERACTIVE = 10  # records in a call that a person may be waiting for; more is a mass update
@@ -73,6 +75,7 @@ def create_callouts(
     org: str | None,
     budget_s: float,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    rate: Rate | None = None,
 ) -> Flask:
     """Return the app that Apex calls. *org* is the pinned organisation, *budget_s* how long an answer may take."""
     app = Flask(__name__, static_folder=None)
@@ -88,6 +91,10 @@ def create_callouts(
             signature.verify(request.headers.get(signature.HEADER), body, keys, now)
             callout = wire.parse(kind, body)
             signature.check_claims(sent_at=callout.sent_at, org=callout.org, expected_org=org, now=now)
+            wait_s = rate.take(callout.org, len(callout.received)) if rate else 0.0
+            if wait_s:
+                slower = wire.Refused(429, "TOO_MANY_RECORDS", "Salesforce sends more records than the bridge accepts.")
+                return _refusal(slower, math.ceil(wait_s))
             return _answer(engine, hands, callout, until)
         except RequestEntityTooLarge:
             return _refusal(wire.Refused(413, "TOO_LARGE", "The call is larger than 2 MB; send fewer records in one."))
@@ -169,7 +176,8 @@ def _log_failure(done: Future[Found]) -> None:
         LOG.error("A delivery that had outlasted its caller failed.", exc_info=error)
 
 
-def _refusal(refused: wire.Refused) -> Response:
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if refused.status == 503 else None
+def _refusal(refused: wire.Refused, retry_after_s: int | None = None) -> Response:
+    wait_s = RETRY_AFTER_S if refused.status == 503 else retry_after_s
+    headers = None if wait_s is None else {"Retry-After": str(wait_s)}
     body = wire.encode_refusal(uuid.uuid4().hex, refused)
     return Response(body, status=refused.status, headers=headers, mimetype="application/json")

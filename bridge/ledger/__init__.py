@@ -25,8 +25,9 @@ from bridge.ledger import audit
 Result = TypeVar("Result")
 
 _PG_NOW = text("SELECT clock_timestamp()")
-# PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it.
-_PG_PLANS = "SET random_page_cost = 1.1; SET jit = off"
+# PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it; and it
+# would keep the plan that was best while the tables were empty.
+_PG_PLANS = "SET random_page_cost = 1.1; SET plan_cache_mode = force_custom_plan; SET jit = off"
 _LOST_TO_ANOTHER = ("40P01", "40001")  # deadlock detected, serialization failure: rolled back for certain
 DEADLOCKS = 3
 BUSY_S = 5  # that another process may hold SQLite: longer than any transaction of ours, shorter than Apex waits

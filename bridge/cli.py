@@ -46,24 +46,35 @@ LAST_S = 25.0  # after this a process that was asked to stop ends; what it held 
 @contextlib.contextmanager
 def _open(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
     """Give a started bridge by this instance's settings; every problem of them is said at once."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from bridge.app import build
     from bridge.errors import BridgeError
+    from bridge.serving import PortTaken
     from bridge.settings import NotConfigured, load
 
     try:
         settings, site = load(connecting=True)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         bridge = build(settings, site, is_worker=is_worker)
+    except OSError as error:
+        fail(f"The database {settings.database} cannot be opened ({error.strerror}); see BRIDGE_DATABASE_URL.")
     except NotConfigured as error:
         err.print("Without real systems to connect to, try: bridge sandbox", highlight=False)
         fail(*error.problems)
     except BridgeError as error:
         fail(f"{error.message} ({error.code})")
-    bridge.start(work=work)
+    try:
+        bridge.start(work=work)
+    except (SQLAlchemyError, OSError) as error:
+        fail(f"The database {settings.database} cannot be opened ({type(error).__name__}); see BRIDGE_DATABASE_URL.")
     try:
         yield bridge
     except BridgeError as error:
-        fail(f"{error.message} ({error.code}; {error.who} can fix it)")
+        by = "" if error.who == "nobody" else f"; {error.who} can fix it"
+        fail(f"{error.message} ({error.code}{by})")
+    except PortTaken as error:
+        fail(str(error))
     finally:
         bridge.stop()
 

@@ -13,12 +13,19 @@ FINISH_S = 5.0  # how long requests in progress may take when it is stopped
 THREADS = 32  # callers wait on NetSuite; eight threads would serve ten saves a second
 
 
+class PortTaken(Exception):
+    """Another program listens there, or this one may not. An operator chooses another port."""
+
+
 class Served:
     """A web app behind waitress, on a thread of its own."""
 
     def __init__(self, app: WSGIApplication, host: str, port: int, *, threads: int = THREADS) -> None:
         self._app, self._active, self._idle = app, 0, threading.Condition()
-        self._server: Any = create_server(self._counted, map={}, host=host, port=port, threads=threads, ident=None)
+        try:
+            self._server: Any = create_server(self._counted, map={}, host=host, port=port, threads=threads, ident=None)
+        except OSError as error:
+            raise PortTaken(f"Port {port} of {host} cannot be used: {error.strerror}.") from error
         self.port: int = self._server.effective_port
         self.url = f"http://{host}:{self.port}"
         self._stopping = False

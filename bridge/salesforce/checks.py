@@ -27,7 +27,7 @@ def checks(
     except BridgeError as error:
         yield Check("Salesforce login", False, error.message)
         for name in ("Salesforce organisation", *dict.fromkeys((*needed, *written))):
-            yield Check(name, None, "Not tried, because the login failed.")
+            yield Check(label(name), None, "Not tried, because the login failed.")
         return
     token = connection.tokens.current()
     yield Check("Salesforce login", True, f"Logged in at {token.instance_url}.")
@@ -44,9 +44,9 @@ def _object(shapes: Shapes, kind: str, needed: Sequence[str], written: Sequence[
     try:
         shape = shapes.of(kind, fresh=True)
     except Misconfigured as error:
-        return Check(kind, False, error.message)
+        return Check(label(kind), False, error.message)
     except BridgeError as error:
-        return Check(kind, None, error.message)
+        return Check(label(kind), None, error.message)
     unseen = [name for name in needed if name not in OPTIONAL and not _is_seen(shapes, kind, name)]
     absent = [name for name in written if name not in shape.fields]
     fixed = [n for n in written if n in shape.fields and not (shape.fields[n].updateable or shape.fields[n].createable)]
@@ -59,8 +59,8 @@ def _object(shapes: Shapes, kind: str, needed: Sequence[str], written: Sequence[
     if fixed:
         problems.append(f"not writable: {', '.join(fixed)}")
     if problems:
-        return Check(kind, False, f"{label(kind)}: {'; '.join(problems)}.")
-    return Check(kind, True, f"{label(kind)} can be read" + (" and written." if written else "."))
+        return Check(label(kind), False, f"{label(kind)}: {'; '.join(problems)}.")
+    return Check(label(kind), True, f"{label(kind)} can be read" + (" and written." if written else "."))
 
 
 def _is_seen(shapes: Shapes, kind: str, name: str) -> bool:

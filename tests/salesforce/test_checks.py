@@ -20,12 +20,12 @@ def test_a_healthy_organisation_is_told_in_plain_words(fake, salesforce):
     assert {name: it.ok for name, it in found.items()} == {
         "Salesforce login": True,
         "Salesforce organisation": True,
-        "Opportunity": True,
+        "Application": True,
         "Account": True,
-        "NetSuite_Order_Line__c": True,
+        "NetSuite Order Line": True,
         "Salesforce daily calls": True,
     }
-    assert found["Opportunity"].sentence == "Application can be read."
+    assert found["Application"].sentence == "Application can be read."
 
 
 def test_missing_fields_and_objects_are_named(fake, salesforce):
@@ -36,7 +36,7 @@ def test_missing_fields_and_objects_are_named(fake, salesforce):
     assert found["Account"].ok is False
     assert "Nope__c" in found["Account"].sentence
     assert "Never__c" in found["Account"].sentence
-    assert found["Nothing__c"].ok is False
+    assert found["Nothing"].ok is False
 
 
 def test_a_field_that_cannot_be_written_is_named(fake, salesforce):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections import defaultdict
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from bridge.ports import Ref
 from bridge.pulling import pull
 from bridge.receiving import as_received
 from tests.faults.children import carry, fork
-from tests.faults.world import Clock, Latency, Town, until
+from tests.faults.world import Clock, Latency, Town, Witness, until
 
 LONG = int(os.environ.get("BRIDGE_CHAOS", "1"))  # scripts/chaos turns everything up
 PACE = 40.0  # the ledger's hours are short: a lease of minutes ends in seconds
@@ -28,36 +27,6 @@ def town():
     made = Town(latency=Latency(0.08, 0.08, 0.005, 0.01), concurrency=8)
     yield made
     made.stop()
-
-
-class Witness:
-    """Sees every write: per record the versions in order, and whether one record was written twice at the same time."""
-
-    def __init__(self, town):
-        self.versions = defaultdict(list)
-        self.overlaps = []
-        self.busy = set()
-        self._lock = threading.Lock()
-        self._work = town.netsuite._work
-        town.netsuite._work = self._seen
-
-    def _seen(self, operations, call, root):
-        operations.read(call)
-        ids = [str(it.external_id) for it in call.records]
-        with self._lock:
-            self.overlaps += [it for it in ids if it in self.busy]
-            self.busy.update(ids)
-            for it in call.records:
-                self.versions[str(it.external_id)].append(int(it.fields.get("phone") or 0))
-        call.records = []
-        try:
-            return self._work(operations, call, root)
-        finally:
-            with self._lock:
-                self.busy.difference_update(ids)
-
-    def inversions(self):
-        return {name: seen for name, seen in self.versions.items() if seen != sorted(seen)}
 
 
 def save(house, town, account, version):

@@ -246,19 +246,34 @@ def bindings() -> Bindings:
     return _bindings[0]
 
 
-class Watch:
-    """Stands before the fake NetSuite and notes which record was written when, and whether two writes overlapped."""
+class Witness:
+    """Sees every write: per record the versions in order, and whether one record was written twice at the same time."""
 
-    def __init__(self, fake: FakeNetSuite) -> None:
-        self._fake, self._inner, self._lock = fake, fake.operations["2025_2"].run, threading.Lock()
-        self.written: dict[str, list[str]] = defaultdict(list)
-        fake.operations["2025_2"].run = self._run  # type: ignore[method-assign]
+    def __init__(self, town):
+        self.versions = defaultdict(list)
+        self.overlaps = []
+        self.busy = set()
+        self._lock = threading.Lock()
+        self._work = town.netsuite._work
+        town.netsuite._work = self._seen
 
-    def _run(self, call: Any) -> bytes:
+    def _seen(self, operations, call, root):
+        operations.read(call)
+        ids = [str(it.external_id) for it in call.records]
         with self._lock:
-            for record in call.records:
-                self.written[str(record.external_id)].append(str(record.fields.get("phone") or ""))
-        return self._inner(call)
+            self.overlaps += [it for it in ids if it in self.busy]
+            self.busy.update(ids)
+            for it in call.records:
+                self.versions[str(it.external_id)].append(int(it.fields.get("phone") or 0))
+        call.records = []
+        try:
+            return self._work(operations, call, root)
+        finally:
+            with self._lock:
+                self.busy.difference_update(ids)
+
+    def inversions(self):
+        return {name: seen for name, seen in self.versions.items() if seen != sorted(seen)}
 
 
 # --- real processes ---------------------------------------------------------------------------------------------------

@@ -19,12 +19,13 @@ from tests.faults.children import carry, fork
 from tests.faults.world import Clock, Latency, Town, Witness, until
 
 LONG = int(os.environ.get("BRIDGE_CHAOS", "1"))  # scripts/chaos turns everything up
+SLOTS = 16 * LONG  # those of a killed process come back after half a minute only
 PACE = 40.0  # the ledger's hours are short: a lease of minutes ends in seconds
 
 
 @pytest.fixture
 def town():
-    made = Town(latency=Latency(0.08, 0.08, 0.005, 0.01), concurrency=8)
+    made = Town(latency=Latency(0.08, 0.08, 0.005, 0.01), concurrency=SLOTS)
     yield made
     made.stop()
 
@@ -46,11 +47,11 @@ def test_killed_only_while_a_call_is_in_flight_nothing_is_lost_doubled_or_out_of
     if on_sqlite and workers > 1:
         pytest.skip("SQLite is for one process that delivers")
     clock = Clock(pace=PACE)
-    shared = {**options, "start": clock.start, "pace": PACE, "threads": 1, "limit": 8}
+    shared = {**options, "start": clock.start, "pace": PACE, "threads": 1, "limit": SLOTS}
     if not on_sqlite:
         shared["carrier"] = "procrastinate"
     front = house(shared, clock)
-    accounts = [town.account(f"Acme {n}") for n in range(8)]
+    accounts = [town.account(f"Acme {n}") for n in range(8 * LONG)]
     witness = Witness(town)
     children = [fork(carry, shared) for _ in range(workers)]
     kills, wanted = 0, 3 * LONG
@@ -71,10 +72,16 @@ def test_killed_only_while_a_call_is_in_flight_nothing_is_lost_doubled_or_out_of
             child.join(5)
 
     assert kills == wanted
-    assert {row.state for row in front.rows(message.c.sync == "customer")} <= {"delivered", "superseded", "unchanged"}
+    rows = front.rows(message.c.sync == "customer")
+    assert {row.state for row in rows} <= {"delivered", "superseded", "unchanged", "dead"}
+    assert {row.code for row in rows if row.state == "dead"} <= {"QUARANTINED"}, "killed three times with one record"
+    newest = {row.source_id: row for row in sorted(rows, key=lambda row: row.version)}
+    assert len(newest) == len(accounts)
     assert not town.doubled()
-    assert len([it for it in town.made("customer") if it.external_id]) == len(accounts)
-    assert {it.fields.get("phone") for it in town.made("customer") if it.external_id} == {str(saves[-1][1])}
+    phones = {it.external_id: it.fields.get("phone") for it in town.made("customer") if it.external_id}
+    done = [it for it in accounts if newest[it].state != "dead"]
+    assert {phones[f"sf-cus-{it}"] for it in done} == {str(saves[-1][1])}
+    assert len(done) >= len(accounts) - kills // 3
     assert not witness.inversions()
     assert not witness.overlaps
     until(lambda: not stuck(front), 10, "no lane is held")

@@ -90,7 +90,8 @@ def test_a_parent_that_is_not_there_yet_is_fetched_and_made_first(company: Compa
     customer = company.made("customer", account)
     made = company.made("contact" if kind == "Contact" else "salesOrder", child)
     assert (made.fields.get("company") or made.fields["entity"]).id == customer.id
-    assert company.status(child) == "delivered"
+    # A second call of the same transaction may find that NetSuite has it all already.
+    assert company.status(child) in ("delivered", "unchanged")
 
 
 # --- the gate ---
@@ -118,7 +119,7 @@ def test_an_approved_application_waits_until_the_funding_is_accepted(company: Co
     company.sf.drain()
 
     assert {it.kind for it in company.orders()} == {"salesOrder", "purchaseOrder"}
-    assert company.status(application) == "delivered"
+    assert company.status(application) in ("delivered", "unchanged")
     assert not company.row(application).get("NetSuite_Error__c")
 
 
@@ -272,7 +273,7 @@ def test_a_funding_without_a_broker_makes_no_commission(company: Company) -> Non
     application, _ = company.application(company.account())
 
     assert company.all("customRecord") == []
-    assert company.status(application) == "delivered"
+    assert company.status(application) in ("delivered", "unchanged")
 
 
 def test_a_changed_rate_changes_the_same_commission(company: Company) -> None:
@@ -308,4 +309,4 @@ def test_a_site_may_have_a_vendor_bill_as_commission(open_company: Callable[...,
     (line,) = bill.lists["expenseList"]
     assert (company.item(line["account"]), Decimal(line["amount"])) == ("Commission Expense", Decimal("1000"))
     assert company.row(application)["NetSuite_Commission_Id__c"] == bill.id
-    assert company.status(application) == "delivered"
+    assert company.status(application) in ("delivered", "unchanged")

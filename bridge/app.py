@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -18,12 +19,14 @@ import requests
 from pydantic import SecretStr
 
 import suitetalk_wsdl
-from bridge import operating
+from bridge import operating, watching
+from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
 from bridge.delivery import Delivery
 from bridge.learning import Learner
 from bridge.ledger import Ledger, marks
+from bridge.ledger.incidents import Incident
 from bridge.ledger.slots import LeasedSlots
 from bridge.mapping import Syncs
 from bridge.netsuite.passport import TokenCredentials
@@ -62,11 +65,13 @@ class Bridge:
     netsuite: SoapNetSuite
     salesforce: RestSalesforce
     settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
+    channels: list[Channel] = field(default_factory=lambda: [to_log])
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self, *, work: bool = True) -> None:
         """Bring the schema up to date and begin; with *work* the carrier delivers in the background."""
         self.ledger.create()
+        operating.note_mapping(self.engine)
         self.carrier.prepare()
         self.slots.start()
         if work:
@@ -140,6 +145,7 @@ def build(
         Learner(netsuite, syncs),
         netsuite,
         salesforce,
+        channels=channels(settings),
     )
 
 
@@ -218,9 +224,56 @@ def run_job(bridge: Bridge, name: str) -> str:
     if name == "probe":
         operating.probe(bridge.engine)
         return "asked what is paused"
+    if name in HOUSEKEEPING:
+        return HOUSEKEEPING[name](bridge)
     now = bridge.netsuite.now()  # asked once for all kinds of the run
     reports = [pull(bridge.engine, it, now=now, settle=bridge.settle) for it in PULLED[name]]
     return "; ".join(f"{it.sync}: {it.sentence()}" for it in reports)
+
+
+def _watch(bridge: Bridge) -> str:
+    found = watching.look(bridge.engine, watched(bridge))
+    told = watching.tell(bridge.ledger, [partial(_tell, bridge, it) for it in bridge.channels])
+    return f"{len(found)} things to worry about, {told} told"
+
+
+def _tell(bridge: Bridge, channel: Channel, it: Incident) -> bool:
+    event = Event(bridge.settings.environment, it.key, it.code, it.sentence, it.who, it.since, it.ended_at)
+    return channel(event)
+
+
+HOUSEKEEPING: Mapping[str, Callable[[Bridge], str]] = {
+    "watch": _watch,
+    "anchor": lambda bridge: watching.write_anchor(bridge.ledger, bridge.settings.audit_anchors),
+    "verify": lambda bridge: watching.verify(bridge.ledger, bridge.settings.audit_anchors),
+    "retention": lambda bridge: watching.expire(bridge.ledger, bridge.site.retention.contact_days),
+}
+
+
+def watched(bridge: Bridge) -> watching.Watched:
+    """Return what is looked at besides the ledger."""
+
+    def usage() -> float:
+        used = bridge.salesforce.usage
+        return used[0] / used[1] if used and used[1] else 0.0
+
+    return watching.Watched(bridge.site.alerts, bridge.site.site.timezone, tuple(bridge.settings.expiries()), usage)
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """Return where incidents are told. Raises NotConfigured for one that cannot be reached at all."""
+    found: list[Channel] = [to_log]
+    try:
+        if urls := _secret(settings.alert_urls).split():
+            found.append(through_apprise(urls))
+    except ImportError:
+        raise NotConfigured(["BRIDGE_ALERT_URLS needs Apprise: install the bridge with the extra 'alerts'."]) from None
+    except ValueError as error:
+        raise NotConfigured([f"BRIDGE_ALERT_URLS: {error}."]) from error
+    if settings.alert_webhook:
+        found.append(to_webhook(settings.alert_webhook, _secret(settings.alert_webhook_secret).encode()))
+    # The log reaches nobody: where there is another way, only that one counts as told.
+    return found if len(found) == 1 else [lambda event: not to_log(event), *found[1:]]
 
 
 class Occurrences:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,15 +21,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from bridge.cli_audit import audit_app
 from bridge.cli_mapping import mapping_app
-from bridge.terminal import err, fail, out
+from bridge.opening import opened as _open
+from bridge.terminal import fail, out
 
 if TYPE_CHECKING:
-    from bridge.app import Bridge
     from bridge.mapping import Syncs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(audit_app, name="audit")
 salesforce_app = typer.Typer(
@@ -41,42 +39,6 @@ app.add_typer(salesforce_app, name="salesforce")
 
 OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}
 LAST_S = 25.0  # after this a process that was asked to stop ends; what it held is taken over when its leases end
-
-
-@contextlib.contextmanager
-def _open(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
-    """Give a started bridge by this instance's settings; every problem of them is said at once."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from bridge.app import build
-    from bridge.errors import BridgeError
-    from bridge.serving import PortTaken
-    from bridge.settings import NotConfigured, load
-
-    try:
-        settings, site = load(connecting=True)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        bridge = build(settings, site, is_worker=is_worker)
-    except OSError as error:
-        fail(f"The database {settings.database} cannot be opened ({error.strerror}); see BRIDGE_DATABASE_URL.")
-    except NotConfigured as error:
-        err.print("Without real systems to connect to, try: bridge sandbox", highlight=False)
-        fail(*error.problems)
-    except BridgeError as error:
-        fail(f"{error.message} ({error.code})")
-    try:
-        bridge.start(work=work)
-    except (SQLAlchemyError, OSError) as error:
-        fail(f"The database {settings.database} cannot be opened ({type(error).__name__}); see BRIDGE_DATABASE_URL.")
-    try:
-        yield bridge
-    except BridgeError as error:
-        by = "" if error.who == "nobody" else f"; {error.who} can fix it"
-        fail(f"{error.message} ({error.code}{by})")
-    except PortTaken as error:
-        fail(str(error))
-    finally:
-        bridge.stop()
 
 
 def _until_stopped() -> None:
@@ -385,18 +347,6 @@ def salesforce_package(
 
     members = package.pack(_project(folder), target)
     out.print(f"{target} holds {len(members)} files. Deploy it with: sf project deploy start --metadata-dir {target}")
-
-
-@audit_app.command("verify")
-def audit_verify() -> None:
-    """Recompute the chain of the audit trail and name the first row that does not fit."""
-    from bridge.ledger import audit
-
-    with _open() as bridge, bridge.ledger.read() as connection:
-        broken = list(audit.verify(connection, bridge.ledger.audit_key))
-    if broken:
-        fail(*broken)
-    out.print("The audit trail holds.")
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from bridge.ledger.keeping import Keeper
 from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
+from bridge.mapping.tables import version
 from bridge.parents import fetch, read_again
 from bridge.ports import CountedSystem, MirrorSystem, Received
 from bridge.preparing import prepare, write_back
@@ -52,6 +53,7 @@ class Delivery:
         alert: Alert = log,
     ) -> None:
         self.ledger, self.syncs = ledger, syncs
+        ledger.mapping = version([*syncs.pushes.values(), *syncs.pulls.values()])
         self.netsuite, self.salesforce = netsuite, salesforce
         self.owner = uuid.uuid4().hex[:12]
         self.alert = alert

@@ -11,9 +11,21 @@ from sqlalchemy import update
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
-from bridge.ledger import lanes, marks, messages
+from bridge.ledger import audit, lanes, marks, messages
 from bridge.ledger.models import OPEN, PENDING, message
 from bridge.recording import covered
+
+STARTED = "start"  # who changed the rules, as far as a start can know; the file's own history has the author
+
+
+def note_mapping(engine: Delivery) -> bool:
+    """Say in the audit that the rules are others than at the last start; False if they are the same."""
+    with engine.ledger.write() as writing:
+        last = audit.newest(writing.connection, STARTED)
+        if last is not None and last.after == engine.ledger.mapping:
+            return False
+        writing.say("mapping", STARTED, before=last and last.after, after=engine.ledger.mapping)
+        return True
 
 
 def replay(engine: Delivery, message_ids: Sequence[int], *, actor: str, reason: str = "") -> int:

@@ -214,6 +214,9 @@ class _Step:
         if source.get("@deleted"):
             self._deleted(row, known, source["@deleted"])
             return None
+        if plain.ERASED in source:
+            self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
+            return None
         if known and known.parts.get("merged_into"):
             self._hold(row, merging.stays(push, known), "MERGED_AWAY", "accounting")
             return None

@@ -125,6 +125,7 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     changes.set(
         row, DELIVERED, action=how, target_kind=ref.kind, target_id=str(target_id), waits_for=work.unled,
         code="RECREATED" if how == "recreated" else None, attempts=row.attempts + 1, sent_at=work.sent_at,
+        before=known.fingerprint if known else None, after=work.fingerprint or None,
     )  # fmt: skip
     if work.sync is None or row.sync == totals.SYNC:
         return []

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -101,7 +101,12 @@ class Settings(BaseSettings):
     )
     carrier: Literal["embedded", "procrastinate"] = "embedded"
     audit_key: SecretStr = SecretStr("")  # of the audit chain's HMAC
+    audit_anchors: Path | None = None  # a file outside the database, where the ends of the chains are kept
+    alert_urls: SecretStr = SecretStr("")  # as Apprise writes them, with a space between two
+    alert_webhook: str | None = None
+    alert_webhook_secret: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
     failpoint: str | None = None  # a test's wish that the bridge fail somewhere
 
     host: str = "127.0.0.1"
@@ -116,6 +121,7 @@ class Settings(BaseSettings):
     netsuite_consumer_secret: SecretStr | None = None
     netsuite_token_id: SecretStr | None = None
     netsuite_token_secret: SecretStr | None = None
+    netsuite_token_expires: date | None = None  # the day somebody decided on; a token itself knows none
     netsuite_url: str | None = None  # where it is not the account's own SuiteTalk domain
     netsuite_concurrency: int = Field(default=5, ge=1, le=500)
     suitetalk_version: str = Field(default="2025_2", pattern=r"^20\d\d_[12]$")
@@ -145,6 +151,28 @@ class Settings(BaseSettings):
         """Return the database's URL without its password, for people."""
         return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.database_url).split("?", 1)[0]
 
+    def secrets(self) -> Iterator[str]:
+        """Yield every secret of this instance, for whoever must keep them out of something."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                yield value.get_secret_value()
+                yield from value.get_secret_value().split() if name == "alert_urls" else ()
+        yield from (key.secret.get_secret_value() for key in self.signing_keys.values() if key.secret is not None)
+        password = re.search(r"://[^:/@]*:([^@]+)@", self.database_url)
+        yield from [password[1]] if password else []
+
+    def expiries(self) -> Iterator[tuple[str, date]]:
+        """Yield what ends by itself, with its last day."""
+        for kid, key in self.signing_keys.items():
+            if key.not_after is not None:
+                yield f"The signing key {kid}", key.not_after.date()
+            if key.certificate:
+                ends = load_pem_x509_certificate(key.certificate.encode()).not_valid_after_utc
+                yield f"The certificate of the signing key {kid}", ends.date()
+        if self.netsuite_token_expires is not None:
+            yield "NetSuite's token", self.netsuite_token_expires
+
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together, one sentence each."""
         yield from self._always()
@@ -168,11 +196,16 @@ class Settings(BaseSettings):
             yield 'BRIDGE_SALESFORCE_DOMAIN must be "login", "test" or your own domain, such as "acme.my".'
         if self.salesforce_jwt_key and self.salesforce_client_secret:
             yield "BRIDGE_SALESFORCE_JWT_KEY and BRIDGE_SALESFORCE_CLIENT_SECRET are both set; choose one of them."
+        if self.alert_webhook and not (
+            self.alert_webhook.startswith("https://") or self._is_loopback("alert_webhook", with_path=True)
+        ):
+            yield "BRIDGE_ALERT_WEBHOOK must start with https://."
         if self.suitetalk_wsdl and not self.suitetalk_wsdl.is_dir():
             yield "BRIDGE_SUITETALK_WSDL is not a folder."
 
-    def _is_loopback(self, name: str) -> bool:
-        return self.environment != "production" and bool(_LOOPBACK.fullmatch(getattr(self, name)))
+    def _is_loopback(self, name: str, *, with_path: bool = False) -> bool:
+        found = (_LOOPBACK.match if with_path else _LOOPBACK.fullmatch)(getattr(self, name))
+        return self.environment != "production" and found is not None
 
     def missing(self) -> Iterator[str]:
         """Yield what a connection to both systems needs and is not there, one sentence each."""

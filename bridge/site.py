@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -130,6 +131,29 @@ class Schedule(Choices):
     jobs: dict[str, Cadence] = Field(default_factory=dict)
 
 
+def _hours(text: str) -> str:
+    start, _, end = text.partition("-")
+    if time.fromisoformat(start) >= time.fromisoformat(end):
+        raise ValueError("the working hours end before they begin")
+    return text
+
+
+class Alerts(Choices):
+    """``[alerts]``: from when on an administrator is told. 0 minutes of silence is never."""
+
+    lag_minutes: Annotated[int, Field(ge=1)] = 30
+    silence_minutes: Annotated[int, Field(ge=0)] = 240
+    working_hours: Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$"), AfterValidator(_hours)] = "09:00-17:00"
+    skew_seconds: Annotated[int, Field(ge=5)] = 60
+    late_records: Annotated[int, Field(ge=0)] = 10  # a day
+
+
+class Retention(Choices):
+    """``[retention]``: how long personal data is kept after it was sent; 0 keeps it."""
+
+    contact_days: Annotated[int, Field(ge=0)] = 90
+
+
 class FieldOverlay(Choices):
     """``[sync.<name>.fields.<target>]``: one rule, by exactly one of the first words."""
 
@@ -199,6 +223,8 @@ class Site(Choices):
     purchase: Purchase = Purchase()
     approval: Approval = Approval()
     schedule: Schedule = Schedule()
+    alerts: Alerts = Alerts()
+    retention: Retention = Retention()
     sync: dict[str, SyncOverlay] = Field(default_factory=dict)
 
     def choices(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -344,20 +345,55 @@ def test_pause_of_what_there_is_not_names_what_there_is(bridge: Run) -> None:
 
 
 def test_the_audit_is_verified_and_a_forged_row_is_found(
-    bridge: Run, systems: Systems, environment: dict[str, str]
+    bridge: Run, systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BRIDGE_AUDIT_ANCHORS", str(tmp_path / "anchors.jsonl"))
     bridge("push", "Account", systems.save())
-    assert bridge("audit", "verify") == (0, "The audit trail holds.\n")
+    assert bridge("audit", "anchor")[1].endswith("the end of the audit chains is in anchors.jsonl.\n")
+    assert bridge("audit", "verify") == (0, "The audit trail holds, and agrees with its anchors.\n")
 
-    with sqlite3.connect(environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///")) as database:
-        for trigger in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            database.execute(f'DROP TRIGGER "{trigger[0]}"')
+    with sqlite3.connect(tmp_path / "bridge.sqlite3") as database:
+        database.execute("DROP TRIGGER audit_update")
         database.execute("UPDATE audit SET actor = 'somebody else' WHERE action = 'received'")
     database.close()
 
     code, text = bridge("audit", "verify")
     assert code == 1
-    assert "✗" in text
+    assert "is broken at row" in text
+
+
+def test_auditors_find_one_record_and_export_a_period(bridge: Run, systems: Systems, tmp_path: Path) -> None:
+    account = systems.save()
+    bridge("push", "Account", account)
+    (customer,) = systems.made("customer", account)
+
+    for word in (account, customer.id):
+        code, text = bridge("audit", "show", word)
+        assert code == 0
+        assert f"customer/{customer.id}" in text
+    assert bridge("audit", "show", "001000000000000AAA")[0] == 1
+    assert bridge("audit", "export", str(tmp_path / "all.csv"))[0] == 0
+    assert bridge("audit", "export", str(tmp_path / "all.jsonl"), "--since", "2020-01-01")[0] == 0
+    assert bridge("audit", "export", str(tmp_path / "none.jsonl"), "--until", "2020-01-01")[0] == 0
+
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    (made,) = [it for it in rows if it["action"] == "delivered" and it["sync"] == "customer"]
+    assert made["target"] == f"customer/{customer.id}"
+    assert (made["before"], len(made["after"]), len(made["mapping"]), len(made["hash"])) == (None, 40, 12, 64)
+    assert account in (tmp_path / "all.csv").read_text()
+    assert (tmp_path / "none.jsonl").read_text() == ""
+    (exported,) = [it for it in rows if it["action"] == "exported"]
+    assert exported["detail"] == f"audit, the beginning to now: {len(rows) - 1} rows"
+
+
+def test_a_record_is_erased(bridge: Run, systems: Systems) -> None:
+    account = systems.save()
+    bridge("push", "Account", account)
+
+    code, text = bridge("audit", "erase", account, "--reason", "asked for")
+
+    assert (code, text.endswith(f"messages of {account} were emptied.\n")) == (0, True)
+    assert bridge("audit", "verify")[0] == 0
 
 
 # --- the mapping ---

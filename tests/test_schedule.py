@@ -209,6 +209,10 @@ def test_both_shipped_profiles_name_every_job() -> None:
         "orders": "0 * * * * UTC",
         "remittances": "0 10 * * * UTC",
         "probe": "every minute",
+        "watch": "every minute",
+        "anchor": "5 * * * * UTC",
+        "verify": "20 9 * * * UTC",
+        "retention": "40 9 * * * UTC",
     }
     assert {quarterly[name] for name in ("sweep", "orders", "remittances")} == {"every 15 minutes"}
     assert [it.run() for it in jobs] == [f"did {name}" for name in CADENCES]
@@ -220,9 +224,8 @@ def test_a_site_overrides_what_differs() -> None:
 
     assert describe(cadence_of(jobs["orders"], site.schedule)) == "every 5 minutes"
     assert describe(cadence_of(jobs["sweep"], site.schedule)) == "off"
-    assert problems(site.schedule, CADENCES) == [
-        "bridge.toml: schedule.jobs.x is not a job; the jobs are orders, probe, remittances, sweep."
-    ]
+    names = "anchor, orders, probe, remittances, retention, sweep, verify, watch"
+    assert problems(site.schedule, CADENCES) == [f"bridge.toml: schedule.jobs.x is not a job; the jobs are {names}."]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ Must not know: any system, HTTP, mapping.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,9 @@ _PG_NOW = text("SELECT clock_timestamp()")
 _PG_PLANS = "SET random_page_cost = 1.1; SET plan_cache_mode = force_custom_plan; SET jit = off"
 _LOST_TO_ANOTHER = ("40P01", "40001")  # deadlock detected, serialization failure: rolled back for certain
 DEADLOCKS = 3
+EVENTS = logging.getLogger("bridge.events")
+LOGGED = ("correlation", "sync", "source_id", "target", "code", "message_id")
+PERSON = "005"  # what ids of Salesforce users begin with
 BUSY_S = 5  # that another process may hold SQLite: longer than any transaction of ours, shorter than Apex waits
 
 
@@ -41,10 +45,11 @@ class Writing:
     now: datetime
     entries: list[audit.Entry] = field(default_factory=list)
     wakes: set[str] = field(default_factory=set)
+    mapping: str | None = None  # version of the rules in force
 
     def say(self, action: str, actor: str, **about: Any) -> None:
         """Add a row to the audit trail of this transaction."""
-        self.entries.append(audit.Entry(action, actor, **about))
+        self.entries.append(audit.Entry(action, actor, **about, mapping=self.mapping if about.get("sync") else None))
 
 
 class Ledger:
@@ -70,6 +75,7 @@ class Ledger:
         self.is_sqlite = self.url.startswith("sqlite")
         self.audit_key = audit_key
         self._clock = clock
+        self.mapping: str | None = None  # version of the rules in force, for the audit
         self.wake: Callable[[Connection, set[str]], None] | None = None  # inside the transaction
         self.woken: Callable[[], None] | None = None  # after its commit
         self._writer = threading.Lock()
@@ -87,6 +93,7 @@ class Ledger:
             pool_size=pool_size,
             max_overflow=pool_size,
             connect_args={"timeout": BUSY_S, "isolation_level": None},
+            hide_parameters=True,  # an error of the database must not tell what people typed
         )
 
         @event.listens_for(engine, "connect")
@@ -103,7 +110,9 @@ class Ledger:
         return engine
 
     def _open_postgresql(self, pool_size: int) -> Engine:
-        engine = create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        engine = create_engine(
+            self.url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
+        )
 
         @event.listens_for(engine, "connect")
         def _plan(raw: Any, record: Any) -> None:
@@ -139,13 +148,15 @@ class Ledger:
         """Open a write transaction. It commits state, audit rows and wake-ups together, or nothing."""
         with self._connection() as connection:
             with connection.begin():
-                writing = Writing(connection, self.now(connection))
+                writing = Writing(connection, self.now(connection), mapping=self.mapping)
                 yield writing
                 audit.write(connection, self.audit_key, writing.now, writing.entries)
                 if self.wake is not None and writing.wakes:
                     self.wake(connection, writing.wakes)
             if self.woken is not None and writing.wakes:
                 self.woken()
+        if EVENTS.isEnabledFor(logging.INFO):
+            _log(writing.entries)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -193,6 +204,13 @@ class Ledger:
                 self._kept.close()
                 self._kept = None
         self.engine.dispose()
+
+
+def _log(entries: Iterable[audit.Entry]) -> None:
+    """Let the log tell what a person's click led to, as the audit does; what runs by the clock is in its reports."""
+    for it in entries:
+        if it.correlation and it.actor.startswith(PERSON):
+            EVENTS.info("%s", it.action, extra={name: getattr(it, name) for name in LOGGED})
 
 
 def _driver(url: str) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger.models import audit, audit_head
@@ -26,7 +26,11 @@ START = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened. *target* is ``kind/id`` in the other system; *detail* holds no secret and no personal data."""
+    """What happened. *target* is ``kind/id`` in the other system; *detail* holds no secret and no personal data.
+
+    *before* and *after* are fingerprints of what the other system held and holds now, *mapping* is the version of the
+    rules by which it came about.
+    """
 
     action: str
     actor: str
@@ -37,9 +41,14 @@ class Entry:
     correlation: str | None = None
     code: str | None = None
     detail: str | None = None
+    before: str | None = None
+    after: str | None = None
+    mapping: str | None = None
 
 
-_FIELDS = ("action", "actor", "sync", "source_id", "target", "message_id", "correlation", "code", "detail")
+_FIRST = ("action", "actor", "sync", "source_id", "target", "message_id", "correlation", "code", "detail")
+_LATER = ("before", "after", "mapping")  # rows without these hash as they did before there were any
+FIELDS = (*_FIRST, *_LATER)
 _TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
 _TAKE_FREE, _TAKE_FIRST = _TAKE.with_for_update(skip_locked=True), _TAKE.with_for_update()
 _MOVE = (
@@ -67,6 +76,10 @@ def digest(key: bytes, previous: str, at: datetime, values: Sequence[Any]) -> st
     return hmac.new(key, body, hashlib.sha256).hexdigest() if key else hashlib.sha256(body).hexdigest()
 
 
+def _hashed(values: list[Any]) -> list[Any]:
+    return values if any(it is not None for it in values[len(_FIRST) :]) else values[: len(_FIRST)]
+
+
 def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[Entry]) -> None:
     """Append *entries* to a free chain, in order."""
     if not entries:
@@ -81,29 +94,60 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
     rows = []
     for entry in entries:
         seq += 1
-        values = [getattr(entry, name) for name in _FIELDS]
-        previous = digest(key, previous, at, [chain, seq, *values])
-        rows.append({"chain": chain, "seq": seq, "at": at, "hash": previous, **dict(zip(_FIELDS, values, strict=True))})
+        values = [getattr(entry, name) for name in FIELDS]
+        previous = digest(key, previous, at, [chain, seq, *_hashed(values)])
+        rows.append({"chain": chain, "seq": seq, "at": at, "hash": previous, **dict(zip(FIELDS, values, strict=True))})
     connection.execute(_INSERT, rows)
     connection.execute(_MOVE, {"c": chain, "new_seq": seq, "new_hash": previous})
+
+
+def newest(connection: Connection, actor: str) -> Row[Any] | None:
+    """Return the last row of *actor*."""
+    query = select(audit).where(audit.c.actor == actor).order_by(audit.c.at.desc()).limit(1)
+    return connection.execute(query).first()
+
+
+def about(connection: Connection, word: str, most: int, kinds: Iterable[str]) -> list[Row[Any]]:
+    """Return the newest rows about an id of either system, a user, a correlation or a message's number.
+
+    *kinds* are those of the records that syncs write: a target is kept as ``kind/id``.
+    """
+    columns = (audit.c.source_id, audit.c.actor, audit.c.correlation)
+    asked = [column == word for column in columns]
+    asked.append(audit.c.target.in_([word, *(f"{kind}/{word}" for kind in kinds)]))
+    asked += [audit.c.message_id == int(word)] if word.isdecimal() and len(word) < 19 else []
+    newest = audit.c.at.desc(), audit.c.chain, audit.c.seq.desc()
+    return list(connection.execute(select(audit).where(or_(*asked)).order_by(*newest).limit(most)))
+
+
+def period(connection: Connection, since: datetime | None, until: datetime | None) -> Iterator[Row[Any]]:
+    """Yield the rows of ``[since, until)`` in the order of their time, a thousand in memory at once."""
+    query = select(audit).order_by(audit.c.at, audit.c.chain, audit.c.seq)
+    query = query.where(audit.c.at >= since) if since else query
+    query = query.where(audit.c.at < until) if until else query
+    yield from connection.execute(query, execution_options={"yield_per": 1000})
 
 
 def verify(connection: Connection, key: bytes) -> Iterator[str]:
     """Yield one sentence for the first broken row of each chain; nothing when every chain holds."""
     heads = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)).all()
     for chain, last, head in heads:
-        previous = START
-        expected = 0
+        previous, expected = START, 0
         query = select(audit).where(audit.c.chain == chain).order_by(audit.c.seq)
         rows = connection.execute(query, execution_options={"yield_per": 1000})
         for expected, row in enumerate(rows, start=1):
-            values = [getattr(row, name) for name in _FIELDS]
-            want = digest(key, previous, row.at, [chain, expected, *values])
-            if row.seq != expected or row.hash != want:
-                yield f"Chain {chain} is broken at row {expected}."
-                rows.close()
-                break
-            previous = row.hash
+            values = _hashed([getattr(row, name) for name in FIELDS])
+            if row.seq != expected:
+                yield f"Chain {chain} lacks row {expected}: it was deleted, or rows were renumbered."
+            elif row.hash != digest(key, previous, row.at, [chain, expected, *values]):
+                yield f"Chain {chain} is broken at row {expected}: it was changed, inserted or put in another's place."
+            else:
+                previous = row.hash
+                continue
+            rows.close()
+            break
         else:
-            if expected != last or previous != head:
+            if expected < last:
+                yield f"Chain {chain} lacks row {expected + 1}: it should end at row {last}."
+            elif expected != last or previous != head:
                 yield f"Chain {chain} should end at row {last}, but ends at row {expected}."

@@ -17,6 +17,7 @@ from bridge.ledger import marks
 from bridge.ledger.models import (
     DEAD,
     DELIVERED,
+    NEEDS_PERSON,
     OPEN,
     REJECTED,
     attempt,
@@ -24,6 +25,7 @@ from bridge.ledger.models import (
     lane,
     link,
     message,
+    slot,
 )
 
 PAGE = 50
@@ -158,6 +160,54 @@ def errors(connection: Connection) -> list[Row[Any]]:
         .order_by(func.count().desc())
     )
     return list(connection.execute(query))
+
+
+def waiting_since(connection: Connection, now: datetime) -> datetime | None:
+    """Return since when the oldest message waits that could be sent now, were anybody quick enough."""
+    due = select(lane.c.key).where(lane.c.due_at <= now)
+    query = select(func.min(message.c.created_at)).where(
+        message.c.queue.in_(due), message.c.state.in_(OPEN), or_(message.c.due_at.is_(None), message.c.due_at <= now)
+    )
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def last_call(connection: Connection) -> datetime | None:
+    """Return when Salesforce last called; None if it never did."""
+    query = select(message.c.created_at).where(message.c.origin == "callout").order_by(message.c.id.desc()).limit(1)
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def came_late(connection: Connection, since: datetime) -> int:
+    """Return how many changes the sweep found since then that no callout had brought."""
+    query = select(func.count()).where(message.c.origin == "sweep", message.c.created_at > since)
+    return int(connection.execute(query).scalar_one())
+
+
+def money_waiting(connection: Connection, syncs: Sequence[str]) -> datetime | None:
+    """Return since when the oldest message of *syncs* (those that carry money) is not where it belongs."""
+    query = select(func.min(message.c.created_at)).where(
+        message.c.state.in_((*OPEN, *NEEDS_PERSON)), message.c.sync.in_(list(syncs))
+    )
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def outcomes(connection: Connection, since: datetime) -> dict[tuple[str, str], int]:
+    """Return how many attempts ended how since then: (outcome, code) → number."""
+    query = (
+        select(attempt.c.outcome, attempt.c.code, func.count().label("number"))
+        .where(attempt.c.finished_at >= since)
+        .group_by(attempt.c.outcome, attempt.c.code)
+    )
+    return {(row.outcome or "", row.code or ""): row.number for row in connection.execute(query)}
+
+
+def slots(connection: Connection, now: datetime) -> tuple[int, int]:
+    """Return how many of NetSuite's slots are taken, and how many there are, over all instances."""
+    found = connection.execute(select(slot.c.lease_until)).scalars().all()
+    return sum(it is not None and it > now for it in found), len(found)
 
 
 def due_lanes(connection: Connection, now: datetime) -> int:

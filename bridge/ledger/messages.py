@@ -209,8 +209,21 @@ class Changes:
         self._rows: list[dict[str, Any]] = []
         self._attempts: list[dict[str, Any]] = []
 
-    def set(self, row: Row[Any], state: str, *, action: str | None = None, say: bool = True, **values: Any) -> None:
-        """Change the state of message *row*; unnamed columns of its error are cleared, others are kept."""
+    def set(
+        self,
+        row: Row[Any],
+        state: str,
+        *,
+        action: str | None = None,
+        say: bool = True,
+        before: str | None = None,
+        after: str | None = None,
+        **values: Any,
+    ) -> None:
+        """Change the state of message *row*; unnamed columns of its error are cleared, others are kept.
+
+        *before* and *after* are fingerprints of what stood and stands in the other system, for the audit.
+        """
         now = self._writing.now
         is_open = state in OPEN
         kept = {name: getattr(row, name) for name in _KEPT}
@@ -237,6 +250,8 @@ class Changes:
                 message_id=row.id,
                 correlation=row.correlation,
                 code=new["code"],
+                before=before,
+                after=after,
             )
 
     def attempted(

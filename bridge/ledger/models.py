@@ -118,6 +118,7 @@ attempt = Table(
     Column("code", String(80)),
     Column("detail", Text),
     Index("attempt_message", "message_id"),
+    Index("attempt_finished", "finished_at"),
 )
 
 link = Table(
@@ -214,9 +215,30 @@ audit = Table(
     Column("correlation", String(40)),
     Column("code", String(80)),
     Column("detail", Text),
+    Column("before", String(40)),
+    Column("after", String(40)),
+    Column("mapping", String(16)),
     Column("hash", String(64), nullable=False),
     Index("audit_source", "source_id"),
     Index("audit_message", "message_id"),
+    Index("audit_at", "at"),
+    Index("audit_actor", "actor", "at"),
+    Index("audit_target", "target"),
+)
+
+# One row for each thing that may go wrong for a while: told once when it begins, and once when it is over.
+incident = Table(
+    "incident",
+    metadata,
+    Column("key", String(120), primary_key=True),
+    Column("code", String(80), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("who", String(20), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("told_at", Instant),
+    Column("ended_at", Instant),
+    Column("end_told_at", Instant),
 )
 
 audit_head = Table(

@@ -16,6 +16,7 @@ from bridge.ports import Ref
 
 # The default context rounds to 28 digits: two amounts that differ further on would be the same.
 _EXACT: Final = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
+ERASED: Final = "@erased"  # stands where a payload was that had to be forgotten
 _TAGS: Final = frozenset(("$d", "$t", "$y", "$r", "$o"))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bridge.mapping.base import Rule
 from bridge.mapping.choices import lines
@@ -43,6 +44,14 @@ def rows(sync: Sync) -> Iterator[tuple[str, str]]:
 def gates(sync: Sync) -> list[str]:
     """Return what must hold before a record is sent."""
     return [gate.describe() for gate in sync.when] if isinstance(sync, Push) else []
+
+
+def version(syncs: Iterable[Sync]) -> str:
+    """Return a short word for these rules: another one whenever a rule, a gate or a sync differs."""
+    said = [
+        (it.name, it.source, it.target, sorted(rows(it)), gates(it)) for it in sorted(syncs, key=lambda it: it.name)
+    ]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:12]
 
 
 def markdown(syncs: Sequence[Sync]) -> str:

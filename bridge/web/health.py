@@ -6,6 +6,7 @@ Must not know: SOAP.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +14,10 @@ from werkzeug.wrappers import Response
 
 from bridge.delivery import Delivery
 from bridge.ledger import desk
+from bridge.ledger.incidents import open_ones
+
+WINDOW = timedelta(hours=1)
+ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = lambda: False) -> None:
@@ -36,15 +41,57 @@ def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = l
 
     @app.get("/metrics")
     def metrics() -> Response:
-        with engine.ledger.read() as connection:
-            seen = desk.overview(connection, engine.ledger.now(connection))
-        lines = ["# TYPE bridge_messages gauge"]
-        lines += [f'bridge_messages{{state="{state}"}} {count}' for state, count in sorted(seen.states.items())]
-        lag = seen.lag.total_seconds() if seen.lag else 0.0
-        lines += ["# TYPE bridge_lag_seconds gauge", f"bridge_lag_seconds {lag:.3f}"]
-        lines += ["# TYPE bridge_paused gauge", f"bridge_paused {len(seen.pauses)}"]
-        lines.append("# TYPE bridge_latency_seconds gauge")
-        for sync, (half, most) in seen.latency.items():
-            lines.append(f'bridge_latency_seconds{{sync="{sync}",quantile="0.5"}} {half:.3f}')
-            lines.append(f'bridge_latency_seconds{{sync="{sync}",quantile="0.95"}} {most:.3f}')
-        return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")
+        return Response(exposition(engine), mimetype="text/plain; version=0.0.4")
+
+
+def exposition(engine: Delivery) -> str:
+    """Return what Prometheus reads. No name of a person, a record or a company is in it."""
+    money = [it.name for it in engine.syncs.pushes.values() if it.numbered]
+    money += [it.name for it in engine.syncs.pulls.values() if it.totals is not None]
+    with engine.ledger.read() as connection:
+        now = engine.ledger.now(connection)
+        seen = desk.overview(connection, now)
+        oldest = desk.money_waiting(connection, money)
+        ended = desk.outcomes(connection, now - WINDOW)
+        taken, slots = desk.slots(connection, now)
+        due, incidents = desk.due_lanes(connection, now), open_ones(connection)
+    told: list[tuple[str, str, str, float]] = []
+    told += [("messages", "Messages by state.", _label(state=it), n) for it, n in sorted(seen.states.items())]
+    told.append(("lag_seconds", "Age of the oldest open message.", "", _seconds(seen.lag)))
+    told.append(
+        ("money_age_seconds", "Age of the oldest money that is not where it belongs.", "",
+         _seconds(now - oldest if oldest else None))
+    )  # fmt: skip
+    told.append(("lanes_due", "Accounts with work that could be done now.", "", due))
+    told.append(("late_records", "Changes of the last day that only the sweep found.", "", seen.late))
+    told.append(("paused", "Syncs or systems that are paused.", "", len(seen.pauses)))
+    told.append(("incidents", "Incidents that are open.", "", len(incidents)))
+    told.append(("slots", "Calls that NetSuite may have at once, all instances.", "", slots))
+    told.append(("slots_taken", "Calls that NetSuite has now, all instances.", "", taken))
+    told += [
+        ("attempts_last_hour", "Attempts of the last hour, by how they ended.", _label(outcome=outcome, code=code), n)
+        for (outcome, code), n in sorted(ended.items())
+    ]
+    for sync, quantiles in seen.latency.items():
+        told += [
+            ("latency_seconds", "From the save in Salesforce to the record in NetSuite.",
+             _label(sync=sync, quantile=quantile), seconds)
+            for quantile, seconds in zip(("0.5", "0.95"), quantiles, strict=True)
+        ]  # fmt: skip
+    lines, named = [], set()
+    for name, words, label, value in told:
+        if name not in named:
+            named.add(name)
+            lines += [f"# HELP bridge_{name} {words}", f"# TYPE bridge_{name} gauge"]
+        lines.append(f"bridge_{name}{label} {round(value, 3)}")
+    return "\n".join(lines) + "\n"
+
+
+def _seconds(span: timedelta | None) -> float:
+    return span.total_seconds() if span else 0.0
+
+
+def _label(**labels: str) -> str:
+    """Write labels as Prometheus's text format wants them escaped."""
+    said = (f'{name}="{value.translate(ESCAPED)}"' for name, value in labels.items())
+    return "{" + ",".join(said) + "}"

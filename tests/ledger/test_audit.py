@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from bridge.ledger import Ledger, audit
 from bridge.ledger.models import audit as rows
@@ -33,6 +34,23 @@ def test_an_untouched_chain_holds(written):
 
 def test_an_empty_chain_holds(ledger):
     assert broken(ledger) == []
+
+
+def disarm(connection):
+    """What whoever owns the database can do first."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("DROP TRIGGER audit_update")
+        connection.exec_driver_sql("DROP TRIGGER audit_delete")
+    else:
+        connection.exec_driver_sql("DROP TRIGGER audit_append_only ON audit")
+
+
+@pytest.mark.parametrize("statement", [update(rows).values(actor="nobody"), delete(rows)], ids=["update", "delete"])
+def test_the_database_itself_refuses_to_change_what_was_said(written, statement):
+    with pytest.raises(DBAPIError, match="append-only"), written.write() as writing:
+        writing.connection.execute(statement)
+
+    assert broken(written) == []
 
 
 def change(connection):
@@ -76,9 +94,9 @@ def recompute_without_the_key(connection):
     """What a person can do who may write to the database but does not have the key."""
     previous = audit.START
     for row in connection.execute(select(rows).order_by(rows.c.seq)).all():
-        values = [getattr(row, name) for name in audit._FIELDS]
+        values = [getattr(row, name) for name in audit.FIELDS]
         values[1] = "nobody"
-        previous = audit.digest(b"", previous, row.at, [row.chain, row.seq, *values])
+        previous = audit.digest(b"", previous, row.at, [row.chain, row.seq, *audit._hashed(values)])
         connection.execute(update(rows).where(rows.c.seq == row.seq).values(actor="nobody", hash=previous))
     connection.execute(update(audit_head).where(audit_head.c.chain == 0).values(hash=previous))
 
@@ -90,11 +108,24 @@ def recompute_without_the_key(connection):
 )
 def test_tampering_is_found(written, tamper):
     with written.write() as writing:
+        disarm(writing.connection)
         tamper(writing.connection)
 
     (sentence,) = broken(written)
 
     assert sentence.startswith("Chain 0 ")
+
+
+def test_before_after_and_mapping_are_part_of_the_chain(written):
+    with written.write() as writing:
+        writing.say("delivered", "bridge", sync="customer", before="a" * 40, after="b" * 40)
+    assert broken(written) == []
+
+    with written.write() as writing:
+        disarm(writing.connection)
+        writing.connection.execute(update(rows).where(rows.c.seq == 9).values(after="c" * 40))
+
+    assert broken(written) == ["Chain 0 is broken at row 9: it was changed, inserted or put in another's place."]
 
 
 def test_the_chain_is_worth_nothing_to_another_key(written):

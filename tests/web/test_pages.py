@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,3 +213,17 @@ def test_a_job_runs_by_its_button(house: Playground) -> None:
 
     assert answer.status_code == 200
     assert unknown.status_code == 404
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(house: Playground) -> None:
+    text = requests.get(f"{house.callouts.url}/metrics", timeout=10).text
+    told = set(re.findall(r"^# TYPE (bridge_\w+) gauge$", text, re.MULTILINE))
+    asked = set(re.findall(r"bridge_\w+", (Path(__file__).parents[2] / "docs" / "grafana.json").read_text()))
+
+    assert asked - told <= {"bridge_latency_seconds", "bridge_attempts_last_hour"}, "these need something to tell of"
+    assert {it for it in told if "slots" in it} == {"bridge_slots", "bridge_slots_taken"}
+    assert all(
+        re.fullmatch(r'bridge_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[\d.]+', it)
+        for it in text.splitlines()
+        if not it.startswith("#")
+    )

@@ -1,0 +1,69 @@
+"""Erase personal data: what was stored of one record goes, what happened to it stays.
+
+Payloads, reasons and details hold what people typed. The audit holds ids, codes and fingerprints only, so its chain
+still verifies after an erasure, which is a row of it too.
+
+Must not know: any system, HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from bridge.ledger import Writing
+from bridge.ledger.models import OPEN, attempt, link, message
+from bridge.ledger.plain import ERASED, dumps
+
+BATCH = 500  # messages in one transaction, so that saves do not wait for a long one
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many messages were emptied; *still_open* are on their way and must settle first."""
+
+    count: int
+    still_open: int
+
+
+def erase(writing: Writing, source_id: str, *, actor: str, reason: str) -> Erased:
+    """Empty every settled message of the record *source_id*, and forget what was last sent of it.
+
+    Its next save is then sent anew, whatever it holds. What is still on its way is left: erase again when it is done.
+    """
+    rows = writing.connection.execute(
+        select(message.c.id, message.c.state, message.c.source_hash).where(message.c.source_id == source_id)
+    ).all()
+    settled = [row.id for row in rows if row.state not in OPEN and row.source_hash != ERASED]
+    _empty(writing, settled)
+    writing.connection.execute(update(link).where(link.c.source_id == source_id).values(fingerprint=""))
+    if settled:
+        writing.say("erased", actor, source_id=source_id, detail=f"{len(settled)} messages; {reason}"[:400])
+    return Erased(len(settled), sum(row.state in OPEN for row in rows))
+
+
+def expire(writing: Writing, kind: str, before: datetime) -> int:
+    """Empty up to `BATCH` messages of *kind* (a Salesforce object) that settled before that moment; say how many."""
+    query = (
+        select(message.c.id)
+        .where(message.c.source_kind == kind, message.c.settled_at < before, message.c.source_hash != ERASED)
+        .order_by(message.c.id)
+        .limit(BATCH)
+    )
+    found = list(writing.connection.execute(query).scalars())
+    _empty(writing, found)
+    if found:
+        writing.say("expired", "retention", detail=f"{kind}: {len(found)} messages settled before {before.isoformat()}")
+    return len(found)
+
+
+def _empty(writing: Writing, ids: list[int]) -> None:
+    if not ids:
+        return
+    if writing.connection.dialect.name == "sqlite":
+        writing.connection.exec_driver_sql("PRAGMA secure_delete = ON")  # else the bytes stay in the file until reused
+    gone = {"payload": dumps({ERASED: True}), "source_hash": ERASED, "reason": None, "detail": None}
+    writing.connection.execute(update(message).where(message.c.id.in_(ids)).values(gone))
+    writing.connection.execute(update(attempt).where(attempt.c.message_id.in_(ids)).values(detail=None))

@@ -1,0 +1,15 @@
+"""Cells of a CSV file that people open in a spreadsheet: text stays text.
+
+Source: OWASP, "CSV Injection": a cell that begins with one of these signs is a formula to a spreadsheet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def cell(value: Any) -> Any:
+    """Return *value* as a spreadsheet must take it: a text is never a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -1,0 +1,90 @@
+"""Personal data is forgotten when it must be; what happened stays, and the chain still holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge import operating
+from bridge.ledger import audit, privacy
+
+PERSON = "Quirinia Zebrowska"
+
+
+@pytest.fixture
+def contact(house):
+    account = house.account()
+    house.push(account)
+    made = house.sf.insert("Contact", FirstName="Quirinia", LastName=PERSON, AccountId=account)
+    assert house.push_one(made).state == "delivered"
+    return made
+
+
+def stored(house) -> bytes:
+    """Every byte of the database; of PostgreSQL what a query can see."""
+    if not house.ledger.is_sqlite:
+        return repr([tuple(row) for row in house.messages()]).encode()
+    with house.ledger.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return Path(house.ledger.engine.url.database).read_bytes()
+
+
+def erase(house, record_id):
+    with house.ledger.write() as writing:
+        return privacy.erase(writing, record_id, actor="005admin", reason="asked for by letter")
+
+
+def test_an_erased_record_is_in_no_byte_of_the_ledger(house, contact):
+    assert PERSON.encode() in stored(house)
+
+    done = erase(house, contact)
+
+    assert (done.count, done.still_open) == (1, 0)
+    assert PERSON.encode() not in stored(house)
+    assert [row.actor for row in house.audit(action="erased", source_id=contact)] == ["005admin"]
+    with house.ledger.read() as connection:
+        assert list(audit.verify(connection, house.ledger.audit_key)) == []
+
+
+def test_what_was_erased_is_not_sent_as_nothing(house, contact):
+    """A replay of an emptied message must not empty the record in NetSuite."""
+    erase(house, contact)
+    before = house.writes()
+    number = house.message("contact", contact).id
+
+    assert operating.replay(house.engine, [number], actor="operator") == 1
+    house.drain()
+
+    row = house.message("contact", contact)
+    assert (row.state, row.code) == ("held", "ERASED")
+    assert house.writes() == before
+
+
+def test_a_new_save_after_an_erasure_is_sent(house, contact):
+    erase(house, contact)
+    house.sf.update(contact, LastName="Other")
+
+    assert house.push_one(contact).state == "delivered"
+
+
+def test_what_is_on_its_way_is_told_and_left(house, contact):
+    house.sf.update(contact, LastName=f"{PERSON} Two")
+    house.receive(contact)
+
+    done = erase(house, contact)
+
+    assert (done.count, done.still_open) == (1, 1)
+    assert house.message("contact", contact).state == "pending"
+
+
+def test_contacts_are_emptied_by_age(house, contact):
+    from bridge import watching
+
+    assert watching.expire(house.ledger, 90) == "0 messages of Contacts were emptied"
+    house.clock.advance(days=91)
+
+    assert watching.expire(house.ledger, 90) == "1 messages of Contacts were emptied"
+    assert watching.expire(house.ledger, 90) == "0 messages of Contacts were emptied"
+    assert PERSON.encode() not in stored(house)
+    assert watching.expire(house.ledger, 0) == "nothing is emptied by age"

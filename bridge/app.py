@@ -214,7 +214,16 @@ def _salesforce_auth(settings: Settings) -> Any:
 
 
 # Jobs by name: what runs by the clock, and what `bridge pull` and the console run at once.
-PULLED = {"orders": ("sales_order_mirror", "purchase_order_mirror"), "remittances": ("remittance",)}
+PULLED = {
+    # The commission last: only its record type may be missing, and that must not keep the orders back.
+    "orders": ("sales_order_mirror", "purchase_order_mirror", "commission_mirror"),
+    "remittances": ("remittance",),
+}
+
+
+def pulled_by(bridge: Bridge, job: str) -> list[str]:
+    """Return the pulls of a job; a site may have switched one off."""
+    return [name for name in PULLED[job] if name in bridge.engine.syncs.pulls]
 
 
 def run_job(bridge: Bridge, name: str) -> str:
@@ -227,7 +236,7 @@ def run_job(bridge: Bridge, name: str) -> str:
     if name in HOUSEKEEPING:
         return HOUSEKEEPING[name](bridge)
     now = bridge.netsuite.now()  # asked once for all kinds of the run
-    reports = [pull(bridge.engine, it, now=now, settle=bridge.settle) for it in PULLED[name]]
+    reports = [pull(bridge.engine, it, now=now, settle=bridge.settle) for it in pulled_by(bridge, name)]
     return "; ".join(f"{it.sync}: {it.sentence()}" for it in reports)
 
 

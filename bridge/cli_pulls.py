@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge import matching
-from bridge.app import PULLED, Bridge
+from bridge.app import PULLED, Bridge, pulled_by
 from bridge.backfill import backfill, tally
 from bridge.drift import drifts
 from bridge.pulling import pull
@@ -80,7 +80,7 @@ def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime 
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=out) as bar:
-        for name in PULLED[what]:
+        for name in pulled_by(bridge, what):
             task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)
 
             def step(read: int, total: int, task: Any = task) -> None:
@@ -97,11 +97,11 @@ def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime 
             bar.console.print(f"{name}: {told}")
         task = bar.add_task("writing to Salesforce", total=None)
         written = 0
-        while (count := bridge.engine.deliver([*PULLED[what], "balance", "status"])) > 0:
+        while (count := bridge.engine.deliver([*pulled_by(bridge, what), "balance", "status"])) > 0:
             written += count
             bar.update(task, completed=written)
     if since is not None and until is not None:
-        tallies = {name: tally(bridge.engine, name, since, until) for name in PULLED[what]}
+        tallies = {name: tally(bridge.engine, name, since, until) for name in pulled_by(bridge, what)}
         for name, found in tallies.items():
             out.print(f"{name}: {found.sentence()}.")
         if not all(it.ties for it in tallies.values()):

@@ -157,7 +157,7 @@ class Story:
         order = self.netsuite("salesOrder", "so", "application")
         self.ns.admin.approve(kind="salesOrder", id=order.id)
         self.ids["invoice"] = self.ns.admin.bill(kind="salesOrder", id=order.id).id
-        report = self.pull("orders", lambda: len(self.sf.rows("NetSuite_Order__c")) == 2)
+        report = self.pull("orders", lambda: len(self.sf.rows("NetSuite_Order__c")) == 3)
         mirror = next(it for it in self.sf.rows("NetSuite_Order__c") if it["NetSuite_Id__c"] == order.id)
         self.claim(mirror["Application__c"] == self.ids["application"], "the mirror belongs to the Application")
         return f"{mirror['Name']} is {mirror['Status__c']} ({report.split(';')[0]})"

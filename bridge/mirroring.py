@@ -38,7 +38,7 @@ def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link |
     if "deleted" in source:
         return Mirrored([], gone=_deleted(pull, known) if known else [])
     mapped = pull.records(source["source"], source.get("related", {}), syncs.context)
-    records, unled = led_back(writing, mapped, syncs)
+    records, unled = led_back(writing, mapped, syncs, pull.mirrors)
     if pull.totals is not None and source.get("application"):
         records = _attributed(records, pull, Ref(pull.totals.parent_kind, id=source["application"]))
     lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
@@ -80,10 +80,18 @@ def _gone(pull: Pull, known: Link, keys: list[str], lines: dict[str, str]) -> li
     return found
 
 
-def led_back(writing: Writing, records: list[Record], syncs: Syncs) -> tuple[list[Record], str | None]:
+def made_name(push: str, netsuite_id: str) -> str:
+    """Return what a row waits for that was read before it was known to be ours: its record's link."""
+    return f"{push}:netsuite-{netsuite_id}"
+
+
+def led_back(
+    writing: Writing, records: list[Record], syncs: Syncs, mirrors: str | None = None
+) -> tuple[list[Record], str | None]:
     """Replace every ``@sync`` reference by the Salesforce record it leads to, or by nothing.
 
     Also returns ``sync:id`` of a mirror that is not there yet: it may come later, and then the row is written again.
+    So may the link of a record that *mirrors* made, where its answer was lost and it is only adopted later.
     """
     asked = {
         (value.kind[1:], str(value.id))
@@ -104,7 +112,9 @@ def led_back(writing: Writing, records: list[Record], syncs: Syncs) -> tuple[lis
             return leads.get((value.kind[1:], str(value.id)))
         return value
 
-    unled = min((f"{sync}:{it}" for sync, it in pulled if (sync, it) not in leads), default=None)
+    missing = [f"{sync}:{it}" for sync, it in pulled if (sync, it) not in leads]
+    missing += [made_name(sync, it) for sync, it in pushed if sync == mirrors and (sync, it) not in leads]
+    unled = min(missing, default=None)
     return [replace(it, fields={name: lead(value) for name, value in it.fields.items()}) for it in records], unled
 
 

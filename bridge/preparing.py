@@ -334,7 +334,10 @@ class _Step:
             return None
         found = mirrored(self.writing, source, pull, known, self.syncs)
         if not found.records and not found.gone:
-            self.changes.set(row, HELD, code="NOT_OURS", reason="Nothing in Salesforce belongs to it.", who="nobody")
+            self.changes.set(
+                row, HELD, waits_for=found.unled, code="NOT_OURS", reason="Nothing in Salesforce belongs to it.",
+                who="nobody",
+            )  # fmt: skip
             return None
         mark = plain.fingerprint([[it.ref, dict(it.fields)] for it in found.records])
         if not found.gone and self._same(row, known, mark):

@@ -19,6 +19,7 @@ from bridge.ledger.links import Link
 from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN, message
 from bridge.mapping import Pull, Push, Syncs
 from bridge.matching import in_suspense
+from bridge.mirroring import made_name
 from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import write_back
@@ -70,6 +71,8 @@ def record(
         if isinstance(it.outcome, Written):
             new += _delivered(writing, changes, it)
             made.append(it.work.name)
+            if isinstance(it.work.sync, Push):
+                made.append(made_name(it.work.sync.name, str(it.outcome.ref.id)))
         else:
             scope = _failed(writing, changes, it.work, it.outcome)
             paused += [scope] if scope else []
@@ -199,7 +202,11 @@ def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> l
     }
     if mirrored:
         found = links.by_target(writing.connection, mirrored)
-        blank = {pair: one for pair, one in found.items() if not one.number and mirrored[pair]}
+        blank = {
+            pair: one
+            for pair, one in found.items()
+            if not one.number and mirrored[pair] and pair[0] in syncs.pushes and syncs.pushes[pair[0]].numbered
+        }
         links.save(writing, [replace(one, number=mirrored[pair]) for pair, one in blank.items()])
         return [(syncs.pushes[one.sync].source, one.source_id) for one in blank.values() if one.sync in syncs.pushes]
     return []

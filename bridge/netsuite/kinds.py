@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CUSTOM = "customrecord"  # script ids of custom record types start with it
+CURRENCY_FIELDS = ("currency", "custrecord_bc_currency")  # the second is that of the commission's record type
 
 TRANSACTION_WEIGHT = 5
 ENTITY_WEIGHT = 2

@@ -22,7 +22,7 @@ from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults
 from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.grouping import Grouping, Ticket
-from bridge.netsuite.kinds import CALL_WEIGHT, CUSTOM_RECORD, Kind, is_custom, kind_of
+from bridge.netsuite.kinds import CALL_WEIGHT, CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
@@ -196,10 +196,11 @@ class SoapNetSuite:
 
     def _worded(self, record: Record) -> Record:
         """Name the record's currency by its symbol, as Salesforce does."""
-        currency = record.fields.get("currency")
-        if not isinstance(currency, Ref):
+        found = {name: value for name in CURRENCY_FIELDS if isinstance(value := record.fields.get(name), Ref)}
+        if not found:
             return record
-        return replace(record, fields={**record.fields, "currency": self._names.symbol(currency)})
+        symbols = {name: self._names.symbol(value) for name, value in found.items()}
+        return replace(record, fields={**record.fields, **symbols})
 
     def _get(self, refs: Sequence[Ref]) -> list[Record | None]:
         made = [self._base_ref(ref) for ref in refs]

@@ -5,6 +5,7 @@ from typing import Any
 
 from bridge.mapping import Context, Pull, Push, Syncs
 from bridge.records.broker_commission import BROKER_COMMISSION, BROKER_COMMISSION_BILL
+from bridge.records.commission_mirror import COMMISSION_BILL_MIRROR, COMMISSION_MIRROR
 from bridge.records.contact import CONTACT
 from bridge.records.customer import CUSTOMER
 from bridge.records.order_mirror import PURCHASE_ORDER_MIRROR, SALES_ORDER_MIRROR
@@ -14,7 +15,7 @@ from bridge.records.sales_order import SALES_ORDER
 from bridge.records.vendor import VENDOR
 
 PUSHES: tuple[Push, ...] = (CUSTOMER, VENDOR, CONTACT, SALES_ORDER, PURCHASE_ORDER, BROKER_COMMISSION)
-PULLS: tuple[Pull, ...] = (SALES_ORDER_MIRROR, PURCHASE_ORDER_MIRROR, REMITTANCE)
+PULLS: tuple[Pull, ...] = (SALES_ORDER_MIRROR, PURCHASE_ORDER_MIRROR, COMMISSION_MIRROR, REMITTANCE)
 
 DEFAULT_SITE: Mapping[str, Any] = {
     "subsidiary": None,
@@ -32,8 +33,14 @@ DEFAULT_SITE: Mapping[str, Any] = {
 def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lambda push: push) -> Syncs:
     """Return this site's syncs. *overlay* returns a push changed, or None where the site switched it off."""
     chosen = {**DEFAULT_SITE, **site}
-    commission = BROKER_COMMISSION_BILL if chosen["commission"] == "vendor_bill" else BROKER_COMMISSION
+    is_billed = chosen["commission"] == "vendor_bill"
+    commission = BROKER_COMMISSION_BILL if is_billed else BROKER_COMMISSION
+    mirror = COMMISSION_BILL_MIRROR if is_billed else COMMISSION_MIRROR
     declared = [commission if push.name == commission.name else push for push in PUSHES]
     pushes = {push.name: push for push in map(overlay, declared) if push is not None}
     targets = {push.name: (push.target, push.external_id) for push in pushes.values()}
-    return Syncs(pushes, {pull.name: pull for pull in PULLS}, Context(chosen, targets))
+    pulls = {pull.name: mirror if pull.name == mirror.name else pull for pull in PULLS}
+    if commission.name not in pushes:
+        # A site without commissions need not have their record type, and reads no bill for nothing.
+        del pulls[mirror.name]
+    return Syncs(pushes, pulls, Context(chosen, targets))

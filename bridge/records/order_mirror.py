@@ -1,5 +1,6 @@
 """Sales and purchase orders → ``NetSuite_Order__c`` with lines: what salespeople see without a NetSuite login."""
 
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -15,6 +16,15 @@ def name_of(field: str) -> compute:
         return got.name if isinstance(got, Ref) else got
 
     return compute(name, (field,), f"name of {field}")
+
+
+def blanked(*names: str) -> Callable[[Fields, Mapping[str, Fields]], Iterable[Fields]]:
+    """Return an ``expand`` that says of *names* that they are blank where NetSuite leaves them out: so it tells it."""
+
+    def whole(source: Fields, related: Mapping[str, Fields]) -> Iterable[Fields]:
+        return ({**dict.fromkeys(names), **source},)
+
+    return whole
 
 
 def plain_rate(source: Fields, site: Fields) -> Decimal | None:
@@ -33,6 +43,7 @@ def _mirror(name: str, kind: str, words: str, push: str, entity: str) -> Pull:
         target="NetSuite_Order__c",
         key=text(f"{kind}-{{internalId}}"),
         mirrors=push,
+        expand=blanked("memo"),
         anchors=("Application__c", "Account__c"),
         deleted={"Status__c": "Deleted in NetSuite", "NetSuite_Url__c": None},
         fields={

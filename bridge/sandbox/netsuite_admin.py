@@ -109,6 +109,15 @@ class Admin:
             self._accounting.edit_payment(payment, Decimal(amount), applied)
             return payment
 
+    def payable(self, state: str, **names: str) -> Stored:
+        """Say how a commission stands: *state* is Open, Approved or Paid; a vendor bill or a custom record."""
+        with self._fake.lock:
+            owed = self._named(names)
+            if owed.kind not in ("vendorBill", "customRecord"):
+                raise KeyError(f"no commission is a {owed.kind}")
+            self._accounting.payable(owed, state)
+            return owed
+
     def void(self, **names: str) -> Stored:
         with self._fake.lock:
             payment = self._named({"kind": "customerPayment", **names})

@@ -230,6 +230,14 @@ _KINDS = (
         modified="",
     ),
     Kind(
+        "customListValue",
+        "CustomListCustomValue",
+        "Values of custom lists",
+        "/app/common/custom/custlist.nl",
+        created="",
+        modified="",
+    ),
+    Kind(
         "customRecordType",
         "CustomRecordType",
         "Custom record types",
@@ -279,6 +287,8 @@ PURCHASE_ORDER_STATUS = {
     "_closed": "Closed",
 }
 STATUS = {"salesOrder": SALES_ORDER_STATUS, "purchaseOrder": PURCHASE_ORDER_STATUS}
+# A bill's labels by what a broker asks: must it still be approved, may it be paid, is it paid (labels: assumption).
+BILL_STATUS = {"Open": "Pending Approval", "Approved": "Open", "Paid": "Paid In Full"}
 # What a client may set itself; the rest comes from what accounting does (assumption).
 SETTABLE_STATUS = {
     "salesOrder": ("_pendingApproval", "_pendingFulfillment"),
@@ -314,4 +324,5 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
     _bc("application", "StringCustomFieldRef", "Application"),
     _bc("order", "SelectCustomFieldRef", "Sales order", "salesOrder"),
     _bc("currency", "SelectCustomFieldRef", "Currency", "currency"),
+    _bc("state", "SelectCustomFieldRef", "Payable state", "customListValue"),
 )

@@ -14,6 +14,7 @@ from bridge.sandbox.netsuite_store import Link, Store
 FEES = ("Origination Fee", "Underwriting Fee", "Wire Fee", "Legal Fee", "UCC Filing Fee")
 PURCHASE = "Purchase of Receivables"
 COMMISSION_TYPE = "customrecord_broker_commission"
+PAYABLE_STATES = ("Open", "Approved", "Paid")
 
 
 def seed(store: Store) -> None:
@@ -50,6 +51,8 @@ def seed(store: Store) -> None:
              expenseAccount=Link("account", "11"))  # fmt: skip
     _add(store, "servicePurchaseItem", 141, itemId=PURCHASE, displayName=PURCHASE, isInactive="false",
          expenseAccount=Link("account", "12"))  # fmt: skip
+    for key, name in enumerate(PAYABLE_STATES, 1):
+        _add(store, "customListValue", key, name=name, isInactive="false")
     _add(store, "customRecordType", 139, recordName="Broker Commission", scriptId=COMMISSION_TYPE)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from bridge.sandbox.netsuite_kinds import SETTABLE_STATUS, STATUS
+from bridge.sandbox.netsuite_kinds import BILL_STATUS, SETTABLE_STATUS, STATUS
 from bridge.sandbox.netsuite_rules import Draft, Refusal, Rules, decimal, double, money
-from bridge.sandbox.netsuite_store import Line, Link, Store, Stored, midnight, pacific
+from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight, pacific
 
 
 def check_transaction(rules: Rules, draft: Draft) -> None:
@@ -176,6 +176,16 @@ class Accounting:
     def bill(self, order: Stored) -> None:
         """Bill a purchase order: its status only."""
         self.set_status(order, "_fullyBilled")
+
+    def payable(self, owed: Stored, state: str) -> None:
+        """Approve or pay what a broker is owed: a vendor bill by its status, the custom record by its own field."""
+        if owed.kind == "vendorBill":
+            owed.fields["status"] = BILL_STATUS[state]
+        else:
+            values = self.store.records["customListValue"].values()
+            value = next(it for it in values if it.fields["name"] == state)
+            owed.custom["custrecord_bc_state"] = Custom("SelectCustomFieldRef", (value.link,))
+        self.store.changed(owed)
 
     def pay(
         self,

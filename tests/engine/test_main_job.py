@@ -474,7 +474,7 @@ def test_a_second_pull_writes_nothing(house):
     house.clock.advance(minutes=5)
     reports = [house.pull(name) for name in house.syncs.pulls]
 
-    assert [it.stored for it in reports] == [0, 0, 0]
+    assert not any(it.stored for it in reports)
     assert len(house.messages()) == before
     assert house.sf.api_usage == usage
 

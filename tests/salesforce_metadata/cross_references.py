@@ -21,6 +21,9 @@ LIST_COLUMNS = {
     *("NAME", "FULL_NAME", "ACCOUNT.NAME", "OPPORTUNITY.NAME", "OPPORTUNITY.STAGE_NAME", "OPPORTUNITY.CLOSE_DATE"),
     *("CORE.USERS.ALIAS", "CONTACT.EMAIL"),
 }
+# Related lists of standard objects have names of their own; a lookup in one is named without "Id" (retrieved orgs).
+STANDARD_LISTS = {("Opportunity", "RelatedLineItemList"): "OpportunityLineItem"}
+LOOKUPS = {"OpportunityLineItem": ("Product2",)}
 SECRETS = {"consumerKey", "consumerSecret", "password", "oauthToken", "oauthRefreshToken", "awsAccessSecret"}
 
 Check = Callable[[Package], Iterator[str]]
@@ -183,12 +186,19 @@ def layouts_resolve(package: Package) -> Iterator[str]:
         for node in one.nodes("relatedLists"):
             related, _, field = child(node, "relatedList").partition(".")
             found = package.fields.get(related, {}).get(field)
-            if found is None or found.text("referenceTo") != object_name:
+            if (object_name, related) in STANDARD_LISTS:
+                related = STANDARD_LISTS[object_name, related]
+            elif found is None or found.text("referenceTo") != object_name:
                 yield f"{one.path} names the related list {related}.{field}"
             for column in node.findall("{*}fields"):
-                if column.text not in LIST_COLUMNS and not package.has_field(related, column.text or ""):
+                known = package.has_field(related, column.text or "") or column.text in LOOKUPS.get(related, ())
+                if column.text not in LIST_COLUMNS and not known:
                     yield f"{one.path} names {related}.{column.text}"
-    for name in sorted(MIRRORS - {one.name.partition("-")[0] for one in package.of("layouts")}):
+        for name in one.texts("multilineLayoutFields"):
+            if not package.has_field(object_name, name):
+                yield f"{one.path} asks for {name} when several are added"
+    laid_out = MIRRORS | {"Account", "Opportunity", "OpportunityLineItem"}
+    for name in sorted(laid_out - {one.name.partition("-")[0] for one in package.of("layouts")}):
         yield f"{name} has no layout"
 
 

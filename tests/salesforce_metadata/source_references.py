@@ -82,7 +82,9 @@ def fixtures_match_apex(package: Package) -> Iterator[str]:
         block.split(" ")[0]: set(re.findall(r"@AuraEnabled\s+public [\w<>.]+ (\w+)", block))
         for block in (outer, *inner)
     }
-    parts = {"orders": "Order", "fees": "Fee", "remittances": "Remittance", "lines": "Line", "commission": "Commission"}
+    parts = {
+        "orders": "Order", "fees": "Fee", "remittances": "Remittance", "lines": "Line", "commissions": "Commission"
+    }  # fmt: skip
 
     def compare(path: str, given: object, name: str) -> Iterator[str]:
         if isinstance(given, list):

@@ -5,7 +5,7 @@ import { notifyRecordUpdateAvailable } from "lightning/uiRecordApi";
 import CURRENCY from "@salesforce/i18n/currency";
 import getStatus from "@salesforce/apex/BridgeStatusController.getStatus";
 import sendAgain from "@salesforce/apex/BridgeStatusController.sendAgain";
-import { fixedBySentence, statusSentence } from "./words";
+import { fixedBySentence, payableSentence, statusSentence } from "./words";
 
 const NOT_LOADED =
   "The NetSuite status could not be read. Please try again later.";
@@ -100,24 +100,22 @@ export default class NetsuiteStatus extends LightningElement {
     return this.fees.length > 0;
   }
 
-  get commission() {
-    return this.status.commission;
+  get commissions() {
+    return (this.status.commissions ?? []).map((one, index) => ({
+      ...one,
+      key: one.id ?? `agreed-${index}`,
+      page: one.id ? pageOf(one.id) : undefined,
+      heading: [one.broker, one.application].filter(Boolean).join(", "),
+      currencyCode: one.currencyCode ?? this.currencyCode,
+      hasAmount: isNumber(one.amount),
+      hasPercent: !isNumber(one.amount) && isNumber(one.percent),
+      share: one.percent / 100,
+      stateText: payableSentence(one.state, one.netsuiteId)
+    }));
   }
 
-  get commissionState() {
-    return this.commission.id ? "Accounting has it." : "Not in NetSuite yet.";
-  }
-
-  get hasCommissionAmount() {
-    return isNumber(this.commission.amount);
-  }
-
-  get hasCommissionPercent() {
-    return !this.hasCommissionAmount && isNumber(this.commission.percent);
-  }
-
-  get commissionShare() {
-    return this.commission.percent / 100;
+  get hasCommissions() {
+    return this.commissions.length > 0;
   }
 
   get remittances() {

@@ -11,6 +11,13 @@ const STATUS = {
   dead: "Given up; a person must look at it"
 };
 
+const PAYABLE = {
+  Open: "Open: accounting has not approved it yet.",
+  Approved: "Approved: accounting is going to pay it.",
+  Paid: "Paid.",
+  Cancelled: "Cancelled: it is no longer owed."
+};
+
 const FIXED_BY = {
   sales: "Sales can fix this.",
   accounting: "Accounting can fix this.",
@@ -26,4 +33,12 @@ export function statusSentence(status) {
 /** The sentence that says who can act on an error, or undefined. */
 export function fixedBySentence(owner) {
   return owner ? (FIXED_BY[owner] ?? `Can be fixed by: ${owner}`) : undefined;
+}
+
+/** The sentence for a commission's payable state; before it was read from NetSuite, whether it is there. */
+export function payableSentence(state, netsuiteId) {
+  if (state) {
+    return PAYABLE[state] ?? state;
+  }
+  return netsuiteId ? "Accounting has it." : "Not in NetSuite yet.";
 }

@@ -142,13 +142,46 @@ describe("the NetSuite status of a record", () => {
   it("shows an agreed commission rather than its percentage", async () => {
     const element = await shown({
       ...APPLICATION,
-      commission: { amount: 900, percent: 4, broker: "Harbor", id: null }
+      commissions: [{ amount: 900, percent: 4, broker: "Harbor", id: null }]
     });
 
     expect(find(element, ".commission-amount").value).toBe(900);
     expect(find(element, ".commission-percent")).toBeNull();
     expect(find(element, ".commission-state").textContent).toBe(
       "Not in NetSuite yet."
+    );
+  });
+
+  it("says of each commission whether it is approved and paid", async () => {
+    const element = await shown({
+      ...APPLICATION,
+      commissions: ["Open", "Approved", "Paid", "Cancelled", "On hold"].map(
+        (state, index) => ({ id: `a0${index}`, orderNumber: "C", state })
+      )
+    });
+
+    expect(
+      findAll(element, ".commission-state").map((one) => one.textContent)
+    ).toEqual([
+      "Open: accounting has not approved it yet.",
+      "Approved: accounting is going to pay it.",
+      "Paid.",
+      "Cancelled: it is no longer owed.",
+      "On hold"
+    ]);
+  });
+
+  it("leads to the commission here and in NetSuite", async () => {
+    const element = await shown(APPLICATION);
+
+    const [agreed, former] = findAll(element, ".commission");
+    expect(agreed.querySelector("a")).toBeNull();
+    expect(former.querySelector("a").getAttribute("href")).toBe(
+      "/lightning/r/a00000000000003AAA/view"
+    );
+    expect(former.querySelector(".commission-link").value).toContain("id=80");
+    expect(former.querySelector(".commission-for").textContent).toBe(
+      "Former Broker, Oven:"
     );
   });
 

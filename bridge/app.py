@@ -43,8 +43,10 @@ from bridge.settings import NotConfigured, Settings
 from bridge.site import Site
 from bridge.sweep import sweep
 from bridge.web.callouts import create_callouts
-from bridge.web.console import JobRow, create_console
+from bridge.web.console import create_console
+from bridge.web.desk import Desk, Door, JobRow, SecondPerson
 from bridge.web.health import add_health
+from bridge.web.oidc import Oidc, Provider
 from bridge.web.rate import Rate
 
 LOG = logging.getLogger("bridge")
@@ -315,12 +317,34 @@ def console(bridge: Bridge, schedule: Schedule | None) -> WSGIApplication:
     def jobs() -> list[JobRow]:
         return [JobRow(it.name, it.cadence, it.next_run) for it in schedule.rows()] if schedule else []
 
+    chosen = bridge.site.console
     return create_console(
-        bridge.engine,
-        environment=bridge.settings.environment,
-        jobs=jobs,
-        run_now=schedule.run_now if schedule else None,
+        Desk(
+            bridge.engine,
+            bridge.settings.environment,
+            jobs,
+            schedule.run_now if schedule else None,
+            second_person=SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum),
+            door=_door(bridge),
+        )
     )
+
+
+def _door(bridge: Bridge) -> Door:
+    settings, chosen = bridge.settings, bridge.site.console
+    if not settings.oidc_issuer:
+        return Door(settings.console_origin, None, settings.console_may_be_open)
+    provider = Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id or "",
+        _secret(settings.oidc_client_secret),
+        f"{settings.console_origin}/sign-in/back",
+        chosen.people,
+        chosen.claim,
+        chosen.groups,
+        allow_loopback=settings.environment != "production",
+    )
+    return Door(settings.console_origin, Oidc(provider), may_be_open=False)
 
 
 def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> WSGIApplication:

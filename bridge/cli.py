@@ -16,25 +16,22 @@ import time
 import uuid
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from bridge.cli_audit import audit_app
+from bridge.cli_console import console_app
 from bridge.cli_mapping import mapping_app
+from bridge.cli_salesforce import salesforce_app
 from bridge.opening import opened as _open
 from bridge.terminal import fail, out
-
-if TYPE_CHECKING:
-    from bridge.mapping import Syncs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(audit_app, name="audit")
-salesforce_app = typer.Typer(
-    no_args_is_help=True, help="The Salesforce package: its field list, and the zip to deploy."
-)
+app.add_typer(console_app, name="console")
 app.add_typer(salesforce_app, name="salesforce")
 
 OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}
@@ -61,8 +58,9 @@ def serve() -> None:
     """Receive callouts, deliver in the background, run the schedule, show the console."""
     gc.disable()  # until it serves; there is no garbage in a start, and looking for it takes a tenth of it
     from bridge.app import console, timetable, web
+    from bridge.ledger import people
     from bridge.serving import Served
-    from bridge.settings import CONSOLE_HOST, NotConfigured
+    from bridge.settings import HERE, NotConfigured
 
     with _open(work=True) as bridge:
         settings = bridge.settings
@@ -70,8 +68,13 @@ def serve() -> None:
             schedule = timetable(bridge)
         except NotConfigured as error:
             fail(*error.problems)
+        with bridge.ledger.read() as connection:
+            has_way_in = bool(settings.oidc_issuer) or people.any_account(connection)
+        if settings.console_host not in HERE and not has_way_in:
+            fail("Others would reach the console, and nobody could sign in: set BRIDGE_OIDC_…, or make an account "
+                 "with: bridge console account <name>")  # fmt: skip
         front = Served(web(bridge), settings.host, settings.port)
-        pages = Served(console(bridge, schedule), CONSOLE_HOST, settings.console_port, threads=4)
+        pages = Served(console(bridge, schedule), settings.console_host, settings.console_port, threads=4)
         front.start()
         pages.start()
         schedule.start()
@@ -291,62 +294,6 @@ def doctor() -> None:
                 healthy = healthy and check.ok is not False
     if not healthy:
         raise typer.Exit(1)
-
-
-def _project(folder: Path | None) -> Path:
-    """Return the package's folder: the given one, or the one that came with this installation."""
-    import salesforce_metadata
-
-    return folder or Path(salesforce_metadata.__file__).parent
-
-
-def _site_syncs() -> Syncs:
-    from bridge.overlay import site_syncs
-    from bridge.settings import NotConfigured, load
-
-    try:
-        return site_syncs(load()[1])
-    except NotConfigured as error:
-        fail(*error.problems)
-
-
-@salesforce_app.command("fields")
-def salesforce_fields(
-    folder: Annotated[Path | None, typer.Option(help="The package's folder; the shipped one if not given.")] = None,
-    write: Annotated[bool, typer.Option(help="Write the records that are missing.")] = False,
-    prune: Annotated[bool, typer.Option(help="With --write, delete those that no sync reads.")] = False,
-) -> None:
-    """Compare the fields that Salesforce watches and sends with those that the mapping reads."""
-    from bridge import salesforce_package as package
-
-    project, syncs = _project(folder), _site_syncs()
-    if write:
-        for name in package.write(project, syncs, prune=prune):
-            out.print(f"changed {name}")
-    found = package.compare(project, syncs)
-    for words, fields in (
-        ("is read and not sent; --write adds it", found.missing),
-        ("is read, and the package defines no such field", found.unknown),
-        ("is sent and not read", found.extra),
-    ):
-        for kind, name in fields:
-            shown = "Application" if kind == "Opportunity" else kind
-            out.print(f"{shown}.{name} {words}.")
-    if found.is_wrong:
-        raise typer.Exit(1)
-    out.print(f"Salesforce sends every field that the mapping reads ({len(package.needed(syncs))}).")
-
-
-@salesforce_app.command("package")
-def salesforce_package(
-    target: Annotated[Path, typer.Argument(help="The zip to write.")] = Path("netsuite-bridge.zip"),
-    folder: Annotated[Path | None, typer.Option(help="The package's folder; the shipped one if not given.")] = None,
-) -> None:
-    """Write package.xml and all components into a zip that a deployment takes as it is."""
-    from bridge import salesforce_package as package
-
-    members = package.pack(_project(folder), target)
-    out.print(f"{target} holds {len(members)} files. Deploy it with: sf project deploy start --metadata-dir {target}")
 
 
 def main() -> None:

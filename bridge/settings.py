@@ -38,11 +38,14 @@ from bridge.site import Site, read
 
 PREFIX: Final = "BRIDGE_"
 SECRETS_DIR: Final = "BRIDGE_SECRETS_DIR"
-CONSOLE_HOST: Final = "127.0.0.1"  # until it has sign-in of its own, the console is for people on this machine
+HERE: Final = ("127.0.0.1", "localhost", "::1")
 SHORTEST_SECRET: Final = 32  # characters; 128 bits even where they are hexadecimal digits
 
 _NETSUITE_HOST = re.compile(r"https://[a-z0-9]+(?:-[a-z0-9]+)*\.suitetalk\.api\.netsuite\.com")
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
+_ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?")
+_ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
+_SHARED_LOGIN = re.compile(r"https://(?:login|test)\.salesforce\.com")
 _SALESFORCE_HOST = re.compile(r"(?:login|test)|[a-z0-9-]+(?:\.[a-z0-9-]+)?\.my(?:\.salesforce\.com)?")
 
 
@@ -111,7 +114,12 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
+    console_host: str = "127.0.0.1"
     console_port: int = Field(default=8081, ge=1, le=65535)
+    console_url: str | None = None  # as people type it: https://bridge.example.com
+    oidc_issuer: str | None = None  # of the provider at which people sign in to the console
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
     request_budget_s: float = Field(default=8, gt=0, le=100)  # Apex gives up after 120 s
     records_per_minute: int = Field(default=600_000, ge=1_000)  # of one organisation and instance; more get 429
     signing_keys: Annotated[dict[KeyId, SigningKey], NoDecode] = Field(default_factory=dict)
@@ -188,6 +196,7 @@ class Settings(BaseSettings):
             yield "BRIDGE_CARRIER is procrastinate, which needs PostgreSQL, but BRIDGE_DATABASE_URL is SQLite."
         if self.port == self.console_port:
             yield "BRIDGE_PORT and BRIDGE_CONSOLE_PORT are the same."
+        yield from self._console()
         if self.netsuite_url and not (_NETSUITE_HOST.fullmatch(self.netsuite_url) or self._is_loopback("netsuite_url")):
             yield "BRIDGE_NETSUITE_URL is not an account's own SuiteTalk domain (https://….suitetalk.api.netsuite.com)."
         if self.salesforce_url and not self._is_loopback("salesforce_url"):
@@ -202,6 +211,34 @@ class Settings(BaseSettings):
             yield "BRIDGE_ALERT_WEBHOOK must start with https://."
         if self.suitetalk_wsdl and not self.suitetalk_wsdl.is_dir():
             yield "BRIDGE_SUITETALK_WSDL is not a folder."
+
+    def _console(self) -> Iterator[str]:
+        if self.console_url and not (_ORIGIN.fullmatch(self.console_url) or self._is_loopback("console_url")):
+            yield "BRIDGE_CONSOLE_URL must be https:// and a host, such as https://bridge.example.com."
+        if self.console_host not in HERE and not (self.console_url or "").startswith("https://"):
+            yield "BRIDGE_CONSOLE_URL is missing: a console that others reach needs HTTPS (a proxy before it)."
+        given = [_text(it) for it in (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret)]
+        if any(given) and not all(given):
+            yield "BRIDGE_OIDC_ISSUER, BRIDGE_OIDC_CLIENT_ID and BRIDGE_OIDC_CLIENT_SECRET belong together."
+        if self.oidc_issuer and not (_ISSUER.fullmatch(self.oidc_issuer) or self._is_loopback("oidc_issuer")):
+            yield "BRIDGE_OIDC_ISSUER must be the provider's https:// address, without a question mark."
+        if self.oidc_issuer and _SHARED_LOGIN.match(self.oidc_issuer):
+            yield (
+                "BRIDGE_OIDC_ISSUER is Salesforce's login page for everybody; "
+                "use your own, https://<domain>.my.salesforce.com."
+            )
+        if self.oidc_issuer and self.environment == "production" and not self.console_url:
+            yield "BRIDGE_CONSOLE_URL is missing: the provider must know where to send people back to."
+
+    @property
+    def console_origin(self) -> str:
+        """Return the console's address as people type it."""
+        return self.console_url or f"http://127.0.0.1:{self.console_port}"
+
+    @property
+    def console_may_be_open(self) -> bool:
+        """Whether the console asks nobody to sign in as long as no way to do so is set up: a trial on one machine."""
+        return self.environment == "sandbox" and self.console_host in HERE
 
     def _is_loopback(self, name: str, *, with_path: bool = False) -> bool:
         found = (_LOOPBACK.match if with_path else _LOOPBACK.fullmatch)(getattr(self, name))

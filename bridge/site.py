@@ -154,6 +154,19 @@ class Retention(Choices):
     contact_days: Annotated[int, Field(ge=0)] = 90
 
 
+Role = Literal["viewer", "operator", "accountant", "administrator", "auditor"]
+
+
+class Console(Choices):
+    """``[console]``: who may do what there, and from which size on a second person must agree."""
+
+    people: dict[str, Role] = Field(default_factory=dict)  # by e-mail address or user name at the provider
+    claim: Name = "groups"
+    groups: dict[str, Role] = Field(default_factory=dict)  # by the values of that claim
+    second_person_above_count: Annotated[int, Field(ge=1)] | None = 200
+    second_person_above_sum: Annotated[Decimal, Field(gt=0)] | None = None
+
+
 class FieldOverlay(Choices):
     """``[sync.<name>.fields.<target>]``: one rule, by exactly one of the first words."""
 
@@ -225,6 +238,7 @@ class Site(Choices):
     schedule: Schedule = Schedule()
     alerts: Alerts = Alerts()
     retention: Retention = Retention()
+    console: Console = Console()
     sync: dict[str, SyncOverlay] = Field(default_factory=dict)
 
     def choices(self) -> dict[str, Any]:

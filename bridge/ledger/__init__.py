@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from bridge.ledger import audit
+from bridge.ledger import desk_models as desk_models  # its tables belong to the same metadata
 
 Result = TypeVar("Result")
 

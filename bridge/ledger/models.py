@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -34,6 +35,10 @@ REJECTED, DEAD, DISMISSED = "rejected", "dead", "dismissed"
 OPEN = (PENDING, SENDING, DEFERRED, UNCERTAIN)
 SETTLED = (DELIVERED, UNCHANGED, SUPERSEDED, HELD, REJECTED, DEAD, DISMISSED)
 NEEDS_PERSON = (REJECTED, DEAD)
+# As text, for a database uses a partial index only where a question repeats its condition.
+NEEDS = "state IN ('rejected', 'dead')"
+WAITS = "state IN ('pending', 'sending', 'deferred', 'uncertain', 'rejected', 'dead')"
+IS_DONE = "settled_at IS NOT NULL"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -103,6 +108,10 @@ message = Table(
     Index("message_state", "state", "id"),
     Index("message_waits", "waits_for"),
     Index("message_correlation", "correlation"),
+    # What people look at; each holds a row only while, or once, it is so.
+    Index("message_cause", "code", "who", "id", sqlite_where=text(NEEDS), postgresql_where=text(NEEDS)),
+    Index("message_waiting", "sync", "id", sqlite_where=text(WAITS), postgresql_where=text(WAITS)),
+    Index("message_done", "sync", "state", "id", sqlite_where=text(IS_DONE), postgresql_where=text(IS_DONE)),
     sqlite_autoincrement=True,
 )
 
@@ -136,6 +145,7 @@ link = Table(
     Column("parts", Text),
     Column("updated_at", Instant, nullable=False),
     Index("link_target", "target_id", "sync"),
+    Index("link_number", "number"),
 )
 
 lane = Table(

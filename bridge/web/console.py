@@ -1,166 +1,90 @@
-"""Pages for operators: the house at a glance, messages, one message with all that happened to it, what runs when.
+"""The operators' console as one Flask app, for a port of its own: who may come in, and the pages.
 
-Bound to this machine until sign-in exists. Pages only look; the two buttons (replay, run now) post with a token that
-another site cannot know.
+Pages only look; whatever changes something is a form with the session's token. Every answer forbids foreign content.
 
-Must not know: SOAP, SQL beyond `bridge.ledger.desk`.
+Must not know: SOAP, SQL.
 """
 
 from __future__ import annotations
 
-import hmac
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Flask, abort, redirect, render_template, request, url_for
+from flask import Flask, render_template, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.wrappers import Response
 
-from bridge import operating
-from bridge.delivery import Delivery
-from bridge.ledger import desk, marks, plain
-from bridge.ledger.models import OPEN
-from bridge.ports import Ref
+from bridge.web import message_pages, overview_pages, words
+from bridge.web.access import Access, protect
+from bridge.web.desk import GROUPS, Desk
+from bridge.web.signing_in import add_sign_in
 
-Page = str | Response
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "on the way": OPEN,
-    "needs a person": ("rejected", "dead"),
-    "held": ("held",),
-    "done": ("delivered", "unchanged", "superseded", "dismissed"),
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
-    """One scheduled job as the page shows it."""
-
-    name: str
-    cadence: str
-    next_run: datetime | None
-
-
-def create_console(
-    engine: Delivery,
-    *,
-    environment: str,
-    jobs: Callable[[], Sequence[JobRow]] = lambda: (),
-    run_now: Callable[[str], object] | None = None,
-) -> Flask:
-    """Return the console as a Flask app of its own, for a port of its own."""
+def create_console(desk: Desk) -> Flask:
+    """Return the console. A page of it needs a rule in `bridge.web.access.RULES`."""
     app = Flask(__name__)
-    # Names of this machine only: a foreign page could otherwise read the token by a name of its own for 127.0.0.1.
-    app.config.update(MAX_CONTENT_LENGTH=64 * 1024, TRUSTED_HOSTS=["127.0.0.1", "localhost"])
-    token = secrets.token_urlsafe(24)
-    app.jinja_env.filters.update(ago=ago, moment=moment, span=span)
-    app.jinja_env.globals.update(environment=environment, form_token=token, groups=GROUPS)
+    host = urlsplit(desk.door.origin).hostname or "127.0.0.1"
+    # Names of this console only: a foreign page could otherwise read it, and its token, by a name of its own for it.
+    app.config.update(MAX_CONTENT_LENGTH=512 * 1024, TRUSTED_HOSTS=[host, "127.0.0.1", "localhost"])
+    app.config.update(MAX_FORM_PARTS=12_000, MAX_FORM_MEMORY_SIZE=512 * 1024)
+    app.jinja_env.filters.update(
+        {
+            name: getattr(words, name)
+            for name in ("ago", "count", "field", "moment", "money", "obj", "shown", "span", "sums")
+        }
+    )
+    app.jinja_env.globals.update(environment=desk.environment, groups=GROUPS)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    access = Access(
+        desk.engine.ledger,
+        origin=desk.door.origin,
+        may_be_open=desk.door.may_be_open,
+        has_provider=desk.door.oidc is not None,
+    )
+    protect(app, access)
+    add_sign_in(app, access, desk.engine.ledger, desk.door.oidc)
+    for pages in (overview_pages, message_pages):
+        pages.add(app, desk)
 
     @app.after_request
     def _safe(answer: Response) -> Response:
-        answer.headers["Content-Security-Policy"] = "default-src 'self'; frame-ancestors 'none'; form-action 'self'"
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "same-origin"
-        answer.headers["Cache-Control"] = "no-store"
+        answer.headers.update(HEADERS)
+        if access.is_secure:
+            answer.headers["Strict-Transport-Security"] = "max-age=31536000"
+        # What is shown is nobody else's, and must not come back with the browser's button after signing out.
+        kept = "public, max-age=3600" if request.endpoint == "static" else "no-store"
+        answer.headers["Cache-Control"] = kept
         return answer
 
-    @app.before_request
-    def _own_forms_only() -> None:
-        if request.method == "POST" and not hmac.compare_digest(request.form.get("token", ""), token):
-            abort(403)
+    @app.errorhandler(HTTPException)
+    def _refused(error: HTTPException) -> tuple[str, int] | Response:
+        status = error.code or 500
+        if isinstance(error, SecurityError):  # under a name that is not ours there are no pages
+            return Response("This is not the console's address.\n", 400, mimetype="text/plain")
+        return render_template("refused.html", status=status, sentence=_sentence(error)), status
 
-    @app.get("/")
-    def overview() -> Page:
-        with engine.ledger.read() as connection:
-            now = engine.ledger.now(connection)
-            seen = desk.overview(connection, now)
-            causes = desk.errors(connection)
-            runs = marks.last_runs(connection)
-        counts = {name: sum(seen.states.get(state, 0) for state in states) for name, states in GROUPS.items()}
-        return render_template(
-            "overview.html",
-            seen=seen,
-            counts=counts,
-            causes=causes,
-            jobs=jobs(),
-            runs=runs,
-            can_run=run_now is not None,
-        )
-
-    @app.get("/messages")
-    def messages() -> Page:
-        state, search = request.args.get("state", ""), request.args.get("search", "")[:80]
-        before = request.args.get("before", type=int)
-        states = GROUPS.get(state, (state,) if state else ())
-        with engine.ledger.read() as connection:
-            found = desk.page(connection, states=states, search=search, before=before)
-        return render_template("messages.html", page=found, state=state, search=search)
-
-    @app.get("/messages/<int:message_id>")
-    def message(message_id: int) -> Page:
-        with engine.ledger.read() as connection:
-            found = desk.history(connection, message_id)
-        if found is None:
-            abort(404)
-        links = [(one, engine.netsuite.url(Ref(one.target_kind, id=one.target_id))) for one in found.links]
-        source = plain.loads(found.row.payload)
-        to_netsuite = found.row.sync in engine.syncs.pushes
-        page = engine.salesforce.url(Ref(found.row.source_kind, id=found.row.source_id)) if to_netsuite else None
-        return render_template(
-            "message.html",
-            found=found,
-            links=links,
-            fields=sorted((name, shown(value)) for name, value in source.items()),
-            page=page,
-            kind="Application" if found.row.source_kind == "Opportunity" else found.row.source_kind,
-        )
-
-    @app.post("/messages/<int:message_id>/replay")
-    def replay(message_id: int) -> Page:
-        operating.replay(engine, [message_id], actor="console", reason="by hand")
-        return redirect(url_for("message", message_id=message_id), code=303)
-
-    @app.post("/jobs/<name>/run")
-    def run(name: str) -> Page:
-        if run_now is None or name not in {job.name for job in jobs()}:
-            abort(404)
-        run_now(name)
-        return redirect(url_for("overview"), code=303)
+    @app.errorhandler(SQLAlchemyError)
+    def _no_ledger(error: SQLAlchemyError) -> tuple[str, int]:
+        app.logger.error("A page could not be read from the database: %s", type(error).__name__)
+        return render_template("refused.html", status=503, sentence="The database does not answer just now."), 503
 
     return app
 
 
-def shown(value: Any) -> str:
-    """Return a stored value as people read it."""
-    if isinstance(value, Ref):
-        return f"{value.kind} {value.name or value.id or value.external_id}"
-    if isinstance(value, list):
-        return "; ".join(", ".join(f"{k}: {shown(v)}" for k, v in row.items()) for row in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {shown(v)}" for k, v in value.items())
-    return "" if value is None else str(value)
-
-
-def moment(at: datetime | None) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else "–"
-
-
-def span(length: timedelta | float | None) -> str:
-    """Return a length of time in the two largest units that say enough."""
-    if length is None:
-        return "–"
-    seconds = length.total_seconds() if isinstance(length, timedelta) else length
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def ago(at: datetime | None) -> str:
-    return "–" if at is None else f"{span(datetime.now(UTC) - at)} ago"
+def _sentence(error: HTTPException) -> str:
+    told = {400: "The request cannot be understood.", 401: "Sign in first.", 404: "There is no such page.",
+            405: "This address only takes a form.", 413: "The form is too large."}  # fmt: skip
+    return told.get(error.code or 500) or error.description or error.name

@@ -1,0 +1,154 @@
+"""Who may do what on the console: each route with the roles that may use it. A route without a rule is refused to all.
+
+``guard`` is asked before every request: who is it, may they, and did the form come from our own page. ``person`` tells
+a page who is looking at it.
+
+Must not know: what the pages do.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+from flask import Flask, abort, g, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from bridge.ledger import Ledger, incidents, people
+from bridge.ledger.people import Session
+
+PUBLIC: Final = frozenset({"public"})
+EVERYONE: Final = frozenset(people.ROLES)
+HANDS: Final = frozenset({"operator", "accountant", "administrator"})  # may change what becomes of messages
+OPERATORS: Final = frozenset({"operator", "administrator"})
+ADMINISTRATORS: Final = frozenset({"administrator"})
+AUDITORS: Final = frozenset({"auditor", "administrator"})
+EXPORTERS: Final = HANDS | AUDITORS
+
+RULES: Final[Mapping[str, frozenset[str]]] = {
+    "static": PUBLIC,
+    "sign_in": PUBLIC,
+    "sign_in_local": PUBLIC,
+    "sign_in_there": PUBLIC,
+    "sign_in_back": PUBLIC,
+    "sign_out": EVERYONE,
+    "overview": EVERYONE,
+    "messages": EVERYONE,
+    "message": EVERYONE,
+    "replay": HANDS,
+    "run": OPERATORS,
+}
+
+
+FOREIGN: Final = "This form did not come from the console's own page, or it is too old. Load the page anew."
+
+
+class Access:
+    """Sessions and rules of one console.
+
+    *is_open*: no sign-in is configured, and only this machine reaches the console: whoever does is its administrator.
+    """
+
+    def __init__(self, ledger: Ledger, *, origin: str | None, may_be_open: bool, has_provider: bool) -> None:
+        self._ledger, self._may_be_open, self._has_provider = ledger, may_be_open, has_provider
+        self._has_account = False
+        self._own_token = secrets.token_urlsafe(24)
+        self.is_secure = bool(origin and origin.startswith("https://"))
+        # "__Host-" has the browser refuse the cookie unless it is Secure, for this host alone and for every path.
+        self.cookie = "__Host-bridge" if self.is_secure else "bridge"
+
+    @property
+    def is_open(self) -> bool:
+        if not self._may_be_open or self._has_provider:
+            return False
+        if not self._has_account:
+            with self._ledger.read() as connection:
+                self._has_account = people.any_account(connection)
+        return not self._has_account
+
+    def current(self) -> Session | None:
+        """Return whose request this is."""
+        if self.is_open:
+            return Session("", "console", "administrator", "open", self._own_token)
+        word = request.cookies.get(self.cookie, "")
+        return people.find_session(self._ledger, word) if 20 <= len(word) <= 100 else None
+
+    def begin(
+        self, answer: Response, *, name: str, role: str, way: str, detail: str | None = None, data: str | None = None
+    ) -> Response:
+        """Open a session under a new word, in place of the one there was, and give its cookie to *answer*."""
+        before: Session | None = g.get("session")
+        until = people.LONGEST if name else people.ON_THE_WAY
+        with self._ledger.write() as writing:
+            if before is not None:
+                people.end_session(writing, before.key)
+            word, _ = people.open_session(writing, name=name, role=role, way=way, data=data, until=until)
+            if name:
+                writing.say("signed_in", name, code=way.upper(), detail=detail)
+        answer.set_cookie(self.cookie, word, secure=self.is_secure, httponly=True, samesite="Lax", path="/")
+        return answer
+
+    def end(self, answer: Response) -> Response:
+        """End the session, and take its cookie back."""
+        mine = person()
+        with self._ledger.write() as writing:
+            people.end_session(writing, mine.key)
+            writing.say("signed_out", mine.name)
+            incidents.end(writing, ["local"], [f"local:{it}" for it in people.in_use(writing.connection)])
+        answer.delete_cookie(self.cookie, secure=self.is_secure, httponly=True, samesite="Lax", path="/")
+        return answer
+
+    def guard(self) -> Response | None:
+        """Let the request pass, or say why not."""
+        g.session = self.current()
+        if request.endpoint is None:
+            return None  # there is no such page, which is no secret
+        rule = RULES.get(request.endpoint, frozenset())
+        session: Session | None = g.session
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            self._own_site_only()
+        if rule is PUBLIC:
+            return None
+        if session is None or not session.name:
+            if request.method == "GET":
+                return redirect(url_for("sign_in", next=request.full_path.rstrip("?")), code=303)
+            abort(401)
+        if session.role not in rule:
+            abort(403, description=f"Your role is {session.role}, which may not do this. An administrator can.")
+        if request.method == "POST":
+            given = request.form.get("token", "")
+            if not hmac.compare_digest(given.encode(), session.token.encode()):
+                abort(403, description=FOREIGN)
+        return None
+
+    def _own_site_only(self) -> None:
+        """Refuse what another site has a browser send, before anything is looked at; the form's token comes later."""
+        site = request.headers.get("Sec-Fetch-Site", "same-origin")
+        origin = request.headers.get("Origin")
+        if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc != request.host):
+            abort(403, description=FOREIGN)
+
+
+def person() -> Session:
+    """Return who is looking at the page; only where the guard has let somebody in."""
+    return cast(Session, g.session)
+
+
+def may(endpoint: str) -> bool:
+    """Say whether the person may use *endpoint*: what they may not is not offered to them."""
+    session: Session | None = g.get("session")
+    return session is not None and session.role in RULES.get(endpoint, frozenset())
+
+
+def protect(app: Flask, access: Access) -> None:
+    """Put *access* before every route of *app*."""
+    app.before_request(access.guard)
+    app.jinja_env.globals.update(may=may)
+
+    @app.context_processor
+    def _who() -> dict[str, object]:
+        session: Session | None = g.get("session")
+        return {"me": session if session and session.name else None, "form_token": session.token if session else ""}

@@ -1,0 +1,198 @@
+"""Sign-in at an OpenID Connect provider: Salesforce, Entra, Okta, Keycloak and others.
+
+Authorization code with PKCE, state and nonce; the identity token's signature, issuer, audience and times are checked.
+Who somebody is there gives their role here: by a claim's value, or by name; nobody gets a role by default.
+
+Must not know: Flask, sessions.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.requests_client import OAuth2Session
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+ALGORITHMS: Final = ["RS256", "RS384", "RS512", "ES256", "ES384", "PS256"]  # never "none", never one with our secret
+FRESH_S: Final = 3600.0  # how long the provider's addresses and keys are kept
+TIMEOUT_S: Final = (5.0, 10.0)
+LEEWAY_S: Final = 60
+SCOPE: Final = "openid profile email"
+
+
+class NotSignedIn(Exception):
+    """The provider did not say who it is, or what it said cannot be believed. The sentence is for the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How to reach the provider, and which role its people have.
+
+    *people* gives roles by e-mail address or user name, *groups* by the values of the claim *claim*.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    redirect_uri: str
+    people: Mapping[str, str] = field(default_factory=dict)
+    claim: str = "groups"
+    groups: Mapping[str, str] = field(default_factory=dict)
+    allow_loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Where to send the browser, and what must be remembered until it comes back."""
+
+    url: str
+    state: str
+    nonce: str
+    verifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Who the provider says it is, and their role here."""
+
+    name: str
+    role: str
+
+
+class Oidc:
+    """One provider. Its addresses and keys are fetched when they are first needed."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self._lock = threading.Lock()
+        self._known: tuple[float, dict[str, Any]] | None = None
+        self._keys: tuple[float, KeySet] | None = None
+
+    @property
+    def title(self) -> str:
+        """Return what the button says."""
+        host = urlsplit(self.provider.issuer).hostname or ""
+        return "Salesforce" if host.endswith(".salesforce.com") else host
+
+    def leave(self) -> Leaving:
+        """Return the address of the provider's own page, with fresh secrets for this one sign-in."""
+        verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+        with self._session() as session:
+            url, state = session.create_authorization_url(
+                self._metadata()["authorization_endpoint"], nonce=nonce, code_verifier=verifier
+            )
+        return Leaving(url, state, nonce, verifier)
+
+    def arrive(self, answer: Mapping[str, str], leaving: Leaving) -> Identified:
+        """Exchange what the browser brought back for an identity. Raises NotSignedIn."""
+        if not secrets.compare_digest(answer.get("state", "").encode(), leaving.state.encode()):
+            raise NotSignedIn("This sign-in was not begun here, or it took too long. Try again.")
+        if "error" in answer or not answer.get("code"):
+            raise NotSignedIn(f"{self.title} did not sign you in.")
+        try:
+            with self._session() as session:
+                token = session.fetch_token(
+                    self._metadata()["token_endpoint"],
+                    code=answer["code"],
+                    code_verifier=leaving.verifier,
+                    timeout=TIMEOUT_S,
+                    allow_redirects=False,
+                )
+            claims = self._claims(str(token["id_token"]), leaving.nonce)
+        except (AuthlibBaseError, JoseError, requests.RequestException, KeyError, ValueError, TypeError) as error:
+            raise NotSignedIn(f"What {self.title} answered cannot be believed. Try again.") from error
+        return self._identified(claims)
+
+    def _session(self) -> OAuth2Session:
+        session = OAuth2Session(
+            self.provider.client_id,
+            self.provider.client_secret,
+            scope=SCOPE,
+            redirect_uri=self.provider.redirect_uri,
+            code_challenge_method="S256",
+        )
+        session.trust_env = False
+        return session
+
+    def _claims(self, id_token: str, nonce: str) -> dict[str, Any]:
+        registry = jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": self.provider.issuer},
+            aud={"essential": True, "value": self.provider.client_id},
+            sub={"essential": True},
+            exp={"essential": True},
+            nonce={"essential": True, "value": nonce},
+        )
+        try:
+            decoded = jwt.decode(id_token, self._key_set(), algorithms=ALGORITHMS)
+        except (JoseError, ValueError):  # the provider may have new keys
+            decoded = jwt.decode(id_token, self._key_set(anew=True), algorithms=ALGORITHMS)
+        registry.validate(decoded.claims)
+        others = decoded.claims.get("azp")
+        if others is not None and others != self.provider.client_id:
+            raise ValueError("the token was issued to another application")
+        return decoded.claims
+
+    def _identified(self, claims: Mapping[str, Any]) -> Identified:
+        given = self.provider
+        names = [str(claims["preferred_username"])] if claims.get("preferred_username") else []
+        # An address that nobody verified may be anybody's.
+        names += [str(claims["email"])] if claims.get("email") and claims.get("email_verified") is True else []
+        names.append(str(claims["sub"]))
+        known = {name.casefold(): role for name, role in given.people.items()}
+        found = claims.get(given.claim)
+        values = found if isinstance(found, list) else [found]
+        roles = [known[name.casefold()] for name in names if name.casefold() in known]
+        roles += [given.groups[str(value)] for value in values if str(value) in given.groups]
+        if not roles:
+            raise NotSignedIn("You are known, but have no role here. An administrator can add you to bridge.toml.")
+        return Identified(names[0][:40], roles[0])
+
+    # --- the provider's addresses and keys ---
+
+    def _metadata(self) -> dict[str, Any]:
+        with self._lock:
+            if self._known is None or time.monotonic() - self._known[0] > FRESH_S:
+                found = self._fetch(f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration")
+                if found.get("issuer") != self.provider.issuer:
+                    raise NotSignedIn("The provider calls itself by another name than BRIDGE_OIDC_ISSUER says.")
+                for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+                    self._check_address(str(found.get(name)))
+                self._known = (time.monotonic(), found)
+            return self._known[1]
+
+    def _key_set(self, *, anew: bool = False) -> KeySet:
+        address = self._metadata()["jwks_uri"]
+        with self._lock:
+            if self._keys is None or time.monotonic() - self._keys[0] > (10.0 if anew else FRESH_S):
+                self._keys = (time.monotonic(), KeySet.import_key_set(self._fetch(address)))  # type: ignore[arg-type]
+            return self._keys[1]
+
+    def _check_address(self, url: str) -> None:
+        parts = urlsplit(url)
+        is_here = self.provider.allow_loopback and parts.hostname in ("127.0.0.1", "localhost")
+        if not (parts.scheme == "https" or is_here) or not parts.hostname or "@" in parts.netloc:
+            raise NotSignedIn("The provider names an address that is not HTTPS.")
+
+    def _fetch(self, url: str) -> dict[str, Any]:
+        self._check_address(url)
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                answer = session.get(url, timeout=TIMEOUT_S, allow_redirects=False)
+            found = answer.json() if answer.status_code == 200 and len(answer.content) < 500_000 else None
+        except (requests.RequestException, ValueError) as error:
+            raise NotSignedIn(f"{self.title} does not answer. Try again, or use a local account.") from error
+        if not isinstance(found, dict):
+            raise NotSignedIn(f"{self.title} does not answer as an OpenID Connect provider does.")
+        return found

@@ -1,0 +1,220 @@
+"""Signing in at an OpenID Connect provider, over real HTTP on both sides, and what a hostile one cannot do."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from bridge import playground
+from bridge.playground import Playground
+from bridge.web.oidc import NotSignedIn, Oidc
+from bridge.web.oidc import Provider as Given
+from tests.web.fake_provider import CLIENT, SECRET, Provider
+from tests.web.people import Browser
+
+SITE = """
+[console]
+claim = "groups"
+[console.people]
+"Anna@example.com" = "administrator"
+[console.groups]
+"Accounting" = "accountant"
+"""
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    made = Provider()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Playground]:
+    folder = tmp_path_factory.mktemp("oidc")
+    config = folder / "bridge.toml"
+    config.write_text((Path(playground.__file__).parent / "demo.toml").read_text() + SITE)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {
+        "oidc_issuer": provider.url,
+        "oidc_client_id": CLIENT,
+        "oidc_client_secret": SecretStr(SECRET),
+        "console_url": f"http://127.0.0.1:{port}",
+    }
+    made = playground.start(folder / "bridge.sqlite3", config=config, settings=settings, console_port=port)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def browser(house: Playground, provider: Provider) -> Browser:
+    provider.reset()
+    provider.redirect_uri = f"{house.console.url}/sign-in/back"
+    return Browser(house.console.url)
+
+
+def test_the_page_offers_the_provider_and_nobody_just_enters(browser: Browser) -> None:
+    assert browser.get("/").headers["Location"].startswith("/sign-in")
+    assert "Sign in with 127.0.0.1" in browser.get("/sign-in").text
+
+
+@pytest.mark.parametrize(
+    ("who", "role", "name"),
+    [
+        ({"sub": "1", "email": "anna@example.com", "email_verified": True}, "administrator", "anna@example.com"),
+        ({"sub": "2", "preferred_username": "ben", "groups": ["Sales", "Accounting"]}, "accountant", "ben"),
+    ],
+    ids=["by address", "by group"],
+)
+def test_a_person_signs_in_and_has_the_role_of_the_table(
+    browser: Browser, provider: Provider, who: dict[str, Any], role: str, name: str
+) -> None:
+    provider.who = who
+
+    page = browser.follow("/sign-in/there", next="/messages")
+
+    assert page.url.endswith("/messages")
+    assert name in page.text
+    assert role in page.text
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"sub": "3", "email": "eve@example.com", "email_verified": True},
+        {"sub": "3", "email": "anna@example.com"},
+        {"sub": "3", "email": "anna@example.com", "email_verified": "true"},
+        {"sub": "3", "groups": "accounting"},
+    ],
+    ids=["not listed", "address not verified", "verified as a word", "other group"],
+)
+def test_who_has_no_role_here_stays_outside(browser: Browser, provider: Provider, who: dict[str, Any]) -> None:
+    provider.who = who
+
+    page = browser.follow("/sign-in/there")
+
+    assert page.status_code == 403
+    assert "no role here" in page.text
+    assert browser.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://evil.example"},
+        {"aud": "another application"},
+        {"exp": int(time.time()) - 3600},
+        {"exp": ...},
+        {"nonce": "of another sign-in"},
+        {"nonce": ...},
+        {"sub": ...},
+        {"aud": [CLIENT, "other"], "azp": "other"},
+    ],
+    ids=["issuer", "audience", "expired", "no expiry", "nonce", "no nonce", "nobody", "issued to another"],
+)
+def test_a_token_that_is_not_for_this_sign_in_is_not_believed(
+    browser: Browser, provider: Provider, claims: dict[str, Any]
+) -> None:
+    provider.claims = claims
+
+    assert browser.follow("/sign-in/there").status_code == 403
+    assert browser.get("/").status_code == 303
+
+
+@pytest.mark.parametrize("fault", ["stranger", "none"])
+def test_a_signature_that_is_not_the_providers_is_not_believed(
+    browser: Browser, provider: Provider, fault: str
+) -> None:
+    if fault == "none":
+        provider.algorithm = "none"
+    else:
+        provider.signed_by = provider.stranger
+
+    assert browser.follow("/sign-in/there").status_code == 403
+
+
+def test_a_sign_in_that_was_begun_elsewhere_is_refused(house: Playground, browser: Browser) -> None:
+    """Else somebody could have you use the console as them."""
+    begun = browser.get("/sign-in/there").headers["Location"]
+    back = browser.session.get(begun, allow_redirects=False, timeout=20).headers["Location"]
+    victim = Browser(house.console.url)
+    victim.get("/sign-in/there")
+
+    there = parse_qs(urlsplit(back).query)
+    answer = victim.get("/sign-in/back", code=there["code"][0], state=there["state"][0])
+
+    assert answer.status_code == 403
+    assert victim.get("/").status_code == 303
+
+
+def test_what_came_back_counts_once(browser: Browser) -> None:
+    begun = browser.get("/sign-in/there").headers["Location"]
+    back = urlsplit(browser.session.get(begun, allow_redirects=False, timeout=20).headers["Location"])
+    path = f"{back.path}?{back.query}"
+
+    first, second = browser.get(path), browser.get(path)
+
+    assert first.status_code == 303
+    assert second.status_code == 403
+
+
+def test_a_refusal_at_the_provider_is_told_in_a_sentence(browser: Browser) -> None:
+    state = parse_qs(urlsplit(browser.get("/sign-in/there").headers["Location"]).query)["state"][0]
+
+    answer = browser.get("/sign-in/back", error="access_denied", error_description="<script>", state=state)
+
+    assert answer.status_code == 403
+    assert "did not sign you in" in answer.text
+    assert "<script>" not in answer.text
+
+
+def test_an_authlib_session_never_follows_the_provider_off_https(provider: Provider) -> None:
+    given = Given("https://login.example.com", CLIENT, SECRET, "https://bridge.example.com/sign-in/back")
+    strict = Oidc(given)
+
+    for url in (
+        "http://login.example.com/token",
+        "https://user@login.example.com/",
+        "ftp://login.example.com",
+        "/token",
+    ):
+        with pytest.raises(NotSignedIn):
+            strict._check_address(url)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"issuer": "https://evil.example"}, {"token_endpoint": "http://evil.example/"}],
+    ids=["name", "address"],
+)
+def test_a_provider_that_says_it_is_another_or_points_elsewhere_is_refused(
+    provider: Provider, metadata: dict[str, Any]
+) -> None:
+    provider.reset()
+    provider.metadata = metadata
+    one = Oidc(Given(provider.url, CLIENT, SECRET, "http://127.0.0.1/sign-in/back", allow_loopback=True))
+
+    with pytest.raises(NotSignedIn):
+        one.leave()
+
+
+def test_a_provider_that_is_away_is_told_in_a_sentence(provider: Provider) -> None:
+    one = Oidc(Given("http://127.0.0.1:9", CLIENT, SECRET, "http://127.0.0.1/sign-in/back", allow_loopback=True))
+
+    with pytest.raises(NotSignedIn, match="does not answer"):
+        one.leave()
+
+
+def test_salesforce_is_called_by_its_name() -> None:
+    given = Given("https://acme.my.salesforce.com", CLIENT, SECRET, "https://bridge.example.com/sign-in/back")
+
+    assert Oidc(given).title == "Salesforce"
+    assert SECRET not in repr(given)

@@ -237,7 +237,20 @@ class Machine(RuleBasedStateMachine):
                 continue
             self.send(other)
             self.finish(other)
+        before = self.known(sleeper)
         self.finish(sleeper)
+        assert self.known(sleeper) == before, "what an overtaken worker learned was recorded"
+
+    def known(self, worker: Worker) -> list[Any]:
+        """What the ledger says of the records that *worker* carries, in lanes that others have taken over."""
+        with self.ledger.read() as connection:
+            epochs = dict(connection.execute(select(lane.c.key, lane.c.epoch)).all())
+            lost = [it.key for it in worker.leases if epochs[it.key] != it.epoch]
+            ids = [it.row.id for it in worker.prepared.work if it.row.lane in lost]
+            sources = {it.row.source_id for it in worker.prepared.work if it.row.lane in lost}
+            rows = connection.execute(select(message).where(message.c.id.in_(ids)).order_by(message.c.id)).all()
+            pairs = connection.execute(select(link).where(link.c.source_id.in_(sources)).order_by(link.c.source_id))
+            return [*rows, *pairs]
 
     @rule(account=st.sampled_from(ACCOUNTS))
     def late_arrival(self, account: str) -> None:

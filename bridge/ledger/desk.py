@@ -67,9 +67,11 @@ def overview(connection: Connection, now: datetime) -> Overview:
     oldest = connection.execute(
         select(func.min(message.c.created_at)).where(message.c.queue.is_not(None), message.c.state.in_(OPEN))
     ).scalar()
-    late = connection.execute(
-        select(func.count()).where(message.c.origin == "sweep", message.c.created_at > now - timedelta(days=1))
-    ).scalar_one()
+    # Records, not messages: an Application is several.
+    swept = select(message.c.source_id, message.c.version, message.c.modified_at).where(
+        message.c.origin == "sweep", message.c.created_at > now - timedelta(days=1)
+    )
+    late = connection.execute(select(func.count()).select_from(swept.distinct().subquery())).scalar_one()
     return Overview(
         {row.state: row.number for row in connection.execute(counted)},
         now - oldest if oldest else None,

@@ -38,7 +38,7 @@ from bridge.records import syncs
 from bridge.salesforce import ClientCredentials, RestSalesforce
 from bridge.sandbox.netsuite import FakeNetSuite, Latency
 from bridge.sandbox.salesforce import FakeSalesforce
-from bridge.sandbox.wsgi import SandboxServer
+from bridge.sandbox.wsgi import SandboxServer, WsgiAdapter
 from bridge.settings import SigningKey
 from bridge.web.callouts import create_callouts
 
@@ -109,6 +109,12 @@ class Town:
         mac = hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"Content-Type": "application/json", "X-Bridge-Signature": f"k=sandbox,v1={mac}"}
         return f"/v1/push/{PATHS[kind]}", body, headers
+
+    def calls_at(self, app: Flask) -> None:
+        """Have every save call the bridge *app* of this process, before the save returns."""
+        callouts = self.salesforce.callouts
+        callouts.url, callouts.inline, callouts._session = "http://bridge.example", True, requests.Session()
+        callouts._session.mount(callouts.url, WsgiAdapter(app))
 
     # --- what stands in NetSuite ---
 

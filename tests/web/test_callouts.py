@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from pydantic import SecretStr
 from sqlalchemy import event, func, select
 
 from bridge import playground
-from bridge.app import Bridge
+from bridge.app import Bridge, web
 from bridge.ledger.models import call, message
 from bridge.playground import ORG_ID, Playground
 from bridge.sandbox.netsuite import Latency
+from bridge.sandbox.wsgi import WsgiAdapter
 from bridge.settings import SigningKey
 from bridge.web.callouts import create_callouts
 
@@ -62,12 +64,14 @@ class Apex:
     def sign(self, body: bytes) -> str:
         return f"k=sandbox,v1={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
 
-    def post(self, body: bytes, word: str = "Account", *, header: str | None = "") -> requests.Response:
-        """Send *body*, signed unless another *header* is given; None sends none."""
+    def post(
+        self, body: bytes, word: str = "Account", *, header: str | None = "", by: requests.Session | None = None
+    ) -> requests.Response:
+        """Send *body*, signed unless another *header* is given; None sends none. *by* a session to another bridge."""
         value = self.sign(body) if header == "" else header
         headers = {"Content-Type": "application/json"} | ({"X-Bridge-Signature": value} if value else {})
-        url = f"{self.house.callouts.url}/v1/push/{word}"
-        return requests.post(url, data=body, headers=headers, timeout=60)
+        address = "http://bridge.example" if by else self.house.callouts.url
+        return (by or requests).post(f"{address}/v1/push/{word}", data=body, headers=headers, timeout=60)
 
     def stored(self) -> int:
         """How many calls and messages the ledger holds."""
@@ -206,6 +210,28 @@ def test_a_call_is_refused_while_nothing_can_be_stored(tmp_path: Path) -> None:
         assert apex.post(body).json()["results"][0]["state"] == "delivered"  # the same call, later, is taken
     finally:
         house.stop()
+
+
+def test_an_organisation_that_floods_is_told_when_to_come_back(apex: Apex) -> None:
+    """Nothing of a refused call is stored; the sweep brings it, or the next call that fits."""
+    bridge = apex.house.bridge
+    slow = replace(bridge, settings=bridge.settings.model_copy(update={"records_per_minute": 120}))
+    session = requests.Session()
+    session.mount("http://bridge.example", WsgiAdapter(web(slow)))
+    flood = [[apex.account(5_000 + 60 * n + i) for i in range(60)] for n in range(3)]
+
+    taken = [apex.post(apex.body(*records), by=session) for records in flood[:2]]
+    refused = apex.post(apex.body(*flood[2]), by=session)
+    time.sleep(0.6)  # the time of one record
+    small = apex.post(apex.body(apex.account(7_000)), by=session)
+
+    assert {it.status_code for it in taken} == {202}
+    assert_refused(refused, 429, "TOO_MANY_RECORDS")
+    assert 20 <= int(refused.headers["Retry-After"]) <= 30
+    with bridge.ledger.read() as connection:
+        ids = [it["Id"] for it in flood[2]]
+        assert connection.execute(select(message.c.id).where(message.c.source_id.in_(ids))).first() is None
+    assert small.status_code in (200, 202)
 
 
 # --- accepted ---

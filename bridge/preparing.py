@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.exc import DBAPIError
 
-from bridge import loops, merging, totals
+from bridge import confirming, loops, merging, totals
 from bridge.errors import Rejected
 from bridge.ledger import Writing, links, marks, messages, plain
 from bridge.ledger.lanes import Lease
@@ -34,13 +34,13 @@ from bridge.ledger.models import (
     UNCHANGED,
     message,
 )
-from bridge.mapping import LINE_ID, LINE_LISTS, Pull, Push, Syncs
+from bridge.mapping import Pull, Push, Syncs
 from bridge.mapping import external_id as our_external_id
 from bridge.mirroring import mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, WAIT_FOR_PARENT
 from bridge.ports import Record, Ref
 from bridge.records import status
-from bridge.standing import NewUrl, standing
+from bridge.standing import CONFIRM, NewUrl, standing
 from bridge.work import Prepared, Work
 
 LOG = logging.getLogger("bridge.preparing")
@@ -101,13 +101,16 @@ class _Step:
         return self.sources[row.id]
 
     def by_record(self) -> Iterable[list[Row[Any]]]:
-        """Group the messages by what they are about, in the order in which the oldest of each arrived."""
+        """Group the messages by what they are about, in the order in which the oldest of each arrived.
+
+        What was promised about a record is looked at before its saves.
+        """
         groups: dict[tuple[str, str], list[Row[Any]]] = {}
         for row in self.rows:
             groups.setdefault((row.sync, row.source_id), []).append(row)
         for key in self._in_flight_elsewhere() & groups.keys():
             self._put_off(groups.pop(key), self.now + ELSEWHERE, "SENT_ELSEWHERE")
-        return list(groups.values())
+        return sorted(groups.values(), key=lambda rows: not rows[0].sync.startswith(CONFIRM))
 
     def _put_off(self, rows: Iterable[Row[Any]], until: datetime, code: str) -> None:
         """Let *rows* wait for an earlier change of theirs: else they would be due, and looked at, all the time."""
@@ -144,6 +147,11 @@ class _Step:
             return True
         if newest.due_at is not None and newest.due_at > self.now:
             self._put_off([row for row in rows if unsure and row is not newest], newest.due_at, "EARLIER_CHANGE_UNSURE")
+            return True
+        if newest.sync.startswith(CONFIRM):
+            unsure_link = confirming.look(self.writing, self.changes, newest)
+            if unsure_link is not None:
+                self.links[unsure_link.sync, unsure_link.source_id] = unsure_link
             return True
         if newest.crashes and self.prepared.work:
             return False  # it goes alone: if it stops its worker again, nobody else is blamed
@@ -234,7 +242,7 @@ class _Step:
         mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
         if self._same(row, known, mark):
             return None
-        if known and not row.forced and loops.circles(row, self.sent):
+        if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own = self._own(record, push, source)
         return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after=after)
@@ -388,16 +396,3 @@ def write_back(writing: Writing, about: Iterable[tuple[str, str]], sync: str = s
         for kind, salesforce_id in dict.fromkeys(about)
     ]
     messages.accept(writing, new, f"{sync}-{version}")
-
-
-def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:
-    """Return *record* ready to send: its lines carry NetSuite's line keys where known, and our ids no longer."""
-    fields = dict(record.fields)
-    for name in LINE_LISTS:
-        if fields.get(name):
-            fields[name] = [
-                {**({"line": keyed[row[LINE_ID]]} if row.get(LINE_ID) in keyed else {}),
-                 **{key: value for key, value in row.items() if key != LINE_ID}}
-                for row in fields[name]
-            ]  # fmt: skip
-    return replace(record, fields=fields)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from bridge import totals
+from bridge import confirming, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ledger import Ledger, Writing, lanes, links, marks, messages
 from bridge.ledger.lanes import Lease
@@ -67,7 +67,13 @@ def record(
         row = it.work.row
         if row.lane not in held:
             writing.say("fenced", "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id)
+            _doubt_what_was_fenced(writing, it)
             continue
+        if it.work.resolve and not it.adopted and isinstance(it.work.sync, Push) and row.sent_at is not None:
+            # It was sent again, and the first request may still be on its way.
+            may_land = row.sent_at + confirming.LATE
+            if may_land > writing.now:
+                confirming.later(writing, row, may_land)
         if isinstance(it.outcome, Written):
             new += _delivered(writing, changes, it)
             made.append(it.work.name)
@@ -90,6 +96,16 @@ def record(
     # A pause that has ended since made its lanes due; they must stay so.
     still = {it.scope for it in marks.pauses(writing.connection)} if shut else set()
     return Recorded(paused, release(writing, keep, syncs, {*still, *paused}))
+
+
+def _doubt_what_was_fenced(writing: Writing, it: Sent) -> None:
+    """Whoever took the lane may have delivered a newer save before this one landed."""
+    if not isinstance(it.work.sync, Push):
+        return
+    if isinstance(it.outcome, Written):
+        confirming.later(writing, it.work.row, writing.now)
+    elif isinstance(it.outcome, Uncertain):
+        confirming.later(writing, it.work.row, writing.now + confirming.LATE)
 
 
 def release(writing: Writing, leases: Sequence[Lease], syncs: Syncs, shut: Iterable[str]) -> bool:
@@ -123,6 +139,8 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     how = "adopted" if it.adopted else DELIVERED
     if isinstance(work.sync, Push) and known is not None and known.target_id != target_id:
         how = "recreated"  # somebody deleted it in NetSuite: the audit must say so
+    elif row.code == confirming.CODE and not it.adopted:
+        how = "reasserted"  # an older save had landed after it
     warnings = "; ".join(it.outcome.warnings) or None
     changes.attempted(row, work.lease.epoch, how, detail=warnings, sent_at=work.sent_at)
     changes.set(

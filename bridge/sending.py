@@ -8,7 +8,7 @@ Must not know: SQL, SOAP, HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,6 @@ from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
 from bridge.ports import MirrorSystem, Record, Ref, System, Written
-from bridge.preparing import without_line_ids
 from bridge.work import Work
 
 NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
@@ -124,6 +123,19 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
         _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]
+
+
+def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:
+    """Return *record* ready to send: its lines carry NetSuite's line keys where known, and our ids no longer."""
+    fields = dict(record.fields)
+    for name in LINE_LISTS:
+        if fields.get(name):
+            fields[name] = [
+                {**({"line": keyed[row[LINE_ID]]} if row.get(LINE_ID) in keyed else {}),
+                 **{key: value for key, value in row.items() if key != LINE_ID}}
+                for row in fields[name]
+            ]  # fmt: skip
+    return replace(record, fields=fields)
 
 
 def _blame_parent(sent: Sent, failed: set[str]) -> Sent:

@@ -19,10 +19,12 @@ from bridge.records.status import SYNC, Made, Shown, overall
 from bridge.totals import SYNC as BALANCE
 
 NewUrl = Callable[[Ref], str | None]
+CONFIRM = "confirm:"  # before a sync's name: messages that say nothing about the record (see `bridge.confirming`)
 
 _TOP = (
     select(message.c.sync, message.c.source_id, func.max(message.c.version).label("version"))
-    .where(message.c.source_id.in_(bindparam("ids", expanding=True)), message.c.sync.not_in((SYNC, BALANCE)))
+    .where(message.c.source_id.in_(bindparam("ids", expanding=True)))
+    .where(message.c.sync.not_in((SYNC, BALANCE)), message.c.sync.not_like(f"{CONFIRM}%"))
     .group_by(message.c.sync, message.c.source_id)
     .subquery()
 )

@@ -65,7 +65,9 @@ class History:
 def overview(connection: Connection, now: datetime) -> Overview:
     counted = select(message.c.state, func.count().label("number")).group_by(message.c.state)
     oldest = connection.execute(
-        select(func.min(message.c.created_at)).where(message.c.queue.is_not(None), message.c.state.in_(OPEN))
+        select(func.min(message.c.created_at)).where(
+            message.c.queue.is_not(None), message.c.state.in_(OPEN), message.c.sync.not_like("confirm:%")
+        )
     ).scalar()
     # Records, not messages: an Application is several.
     swept = select(message.c.source_id, message.c.version, message.c.modified_at).where(

@@ -78,6 +78,11 @@ MUTANTS = {
         "    links.save(writing, new)\n",
         "    links.save(writing, [])\n",
     ),
+    "an old request that lands late stays": (
+        "bridge/recording.py",
+        "            if may_land > writing.now:\n",
+        "            if may_land is None:\n",
+    ),
     "a pause stops nothing": (
         "bridge/preparing.py",
         "        self.paused = {it.scope for it in marks.pauses(writing.connection)}\n",

@@ -9,8 +9,7 @@ import pytest
 
 from bridge.mapping import LINE_ID
 from bridge.ports import Record, Ref
-from bridge.preparing import without_line_ids
-from bridge.sending import agrees, keyed
+from bridge.sending import agrees, keyed, without_line_ids
 
 ORDER = Ref("salesOrder", external_id="sf-so-006")
 

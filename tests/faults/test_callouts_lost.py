@@ -1,4 +1,4 @@
-"""A tenth of all callouts never arrives: after one sweep both sides are the same, and the console says how many came late.
+"""A tenth of all callouts never arrives: one sweep makes both sides the same, and the console counts what came late.
 
 Saves, fee lines, deletions and merges; what arrived is neither sent twice nor counted as late.
 """
@@ -34,30 +34,24 @@ class Dice(random.Random):
 
 def a_week(town, dice):
     """What people do: accounts, contacts, Applications and their fees, edits, deletions, merges."""
-    fake, accounts, applications = town.salesforce, [], []
-    for n in range(40):
-        accounts.append(town.account(f"Acme {n}", Phone=str(n)))
+    fake = town.salesforce
+    accounts = [town.account(f"Acme {n}", Phone=str(n)) for n in range(40)]
     for n, account in enumerate(accounts[:20]):
         fake.insert("Contact", FirstName="Ann", LastName=f"Lee {n}", AccountId=account)
-    for account in accounts[:8]:
-        applications.append(town.application(account, Name=f"Oven {account[-6:]}"))
+    applications = [town.application(account, Name=f"Oven {account[-6:]}") for account in accounts[:8]]
     for n, account in enumerate(accounts):
         fake.update(account, Phone=f"555-{n}")
     for n, application in enumerate(applications):
         fake.add_fee(application, "Origination Fee", f"{100 + n}.00")
     heard, gone = accounts[30], accounts[31]
     fake.delete(heard)
-    town_merges(town, accounts[32], accounts[33])
+    fake.merge(accounts[32], accounts[33])
     dice.always = True  # these kinds are few, and must be among the lost
     fake.delete(gone)
-    town_merges(town, accounts[34], accounts[35])
+    fake.merge(accounts[34], accounts[35])
     fake.update(fake.rows("OpportunityLineItem")[0]["Id"], UnitPrice="31.00")
     dice.always = False
     return accounts
-
-
-def town_merges(town, winner, loser):
-    town.salesforce.merge(winner, loser)
 
 
 def unseen(town, house):

@@ -50,6 +50,7 @@ class Books:
         self.records: dict[str, Record] = {}
         self.written: dict[str, list[int]] = defaultdict(list)
         self.fault: str | None = None
+        self.undone: set[str] = set()  # an old request landed on them: what they held may be written once more
 
     def upsert(self, records: Any, *, interactive: bool = False) -> list[Any]:
         fault, self.fault = self.fault, None
@@ -67,7 +68,10 @@ class Books:
             known = self.records.get(name)
             ref = Ref(it.ref.kind, id=known.ref.id if known else str(100 + len(self.records)), external_id=name)
             self.records[name] = Record(ref, {**(known.fields if known else {}), **it.fields})
-            self.written[name].append(int(it.fields["phone"]))
+            version = int(it.fields["phone"])
+            if name not in self.undone or version > self.written[name][-1]:
+                self.written[name].append(version)
+            self.undone.discard(name)
             found.append(Uncertain("lost", code="LOST") if fault == "lost" else Written(ref))
         return found
 
@@ -290,6 +294,27 @@ class Machine(RuleBasedStateMachine):
             self.finish(worker)
             self.now += timedelta(minutes=11)
             self.round()
+
+    @rule(account=st.sampled_from(ACCOUNTS))
+    def lands_late(self, account: str) -> None:
+        """NetSuite does a request after a newer save was delivered; who sent it had got no answer."""
+        self.save(account)
+        worker = self.begin()
+        if worker is None:
+            return
+        late = [it.records[0] for it in worker.prepared.work if it.name == f"customer:{account}"]
+        self.send(worker, "nothing")
+        self.finish(worker)
+        self.now += timedelta(seconds=61)
+        self.round()
+        self.save(account)
+        self.round()
+        for it in late:
+            name = str(it.ref.external_id)
+            if name in self.books.records:
+                known = self.books.records[name]
+                self.books.records[name] = Record(known.ref, {**known.fields, **it.fields})
+                self.books.undone.add(name)
 
     @rule(account=st.sampled_from(ACCOUNTS))
     def maintenance(self, account: str) -> None:

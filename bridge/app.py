@@ -166,7 +166,7 @@ def netsuite_kinds(syncs: Syncs) -> tuple[str, ...]:
     """Return every kind of NetSuite record that this site's syncs write, read or follow."""
     kinds = [push.target for push in syncs.pushes.values()]
     for it in syncs.pulls.values():
-        kinds += [it.source, *([it.follow.kind] if it.follow else [])]
+        kinds += [it.source, *(follow.kind for follow in it.follow)]
     return tuple(dict.fromkeys(kinds))
 
 
@@ -220,6 +220,7 @@ PULLED = {
     # The commission last: only its record type may be missing, and that must not keep the orders back.
     "orders": ("sales_order_mirror", "purchase_order_mirror", "commission_mirror"),
     "remittances": ("remittance",),
+    "invoices": ("invoice_mirror", "credit_memo_mirror", "customer_refund_mirror", "customer_deposit_mirror"),
 }
 
 

@@ -182,7 +182,7 @@ def push(
 
 @app.command()
 def pull(
-    what: Annotated[str, typer.Argument(help="orders or remittances")],
+    what: Annotated[str, typer.Argument(help="orders, remittances or invoices")],
     since: Annotated[datetime | None, typer.Option(help="UTC; the last pull where it is not given.")] = None,
     until: Annotated[datetime | None, typer.Option(help="UTC; the end of a backfill.")] = None,
 ) -> None:

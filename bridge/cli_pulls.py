@@ -42,17 +42,20 @@ def show_suspense(bridge: Bridge) -> None:
     """Print what no Application is known for, with its age; it is matched by itself when one appears."""
     with bridge.ledger.read() as connection:
         now = bridge.ledger.now(connection)
-        found = [it for pull in bridge.engine.syncs.pulls.values() for it in matching.suspense(connection, pull)]
+        pulls = bridge.engine.syncs.pulls.values()
+        found = [(pull.label, it) for pull in pulls for it in matching.suspense(connection, pull)]
     if not found:
         out.print("Nothing is in suspense.")
         return
-    table = Table("Payment", "Row", "Amount", "Currency", "Days")
-    sums: dict[str, Decimal] = {}
-    for it in found:
-        table.add_row(it.number or it.payment, it.key, f"{it.amount:,.2f}", it.currency, str((now - it.since).days))
-        sums[it.currency] = sums.get(it.currency, Decimal(0)) + it.amount
+    table = Table("Kind", "Number", "Row", "Amount", "Currency", "Days")
+    sums: dict[tuple[str, str], Decimal] = {}
+    for label, it in found:
+        days = str((now - it.since).days)
+        table.add_row(label, it.number or it.payment, it.key, f"{it.amount:,.2f}", it.currency, days)
+        sums[label, it.currency] = sums.get((label, it.currency), Decimal(0)) + it.amount
     out.print(table)
-    out.print("In suspense: " + ", ".join(f"{name} {amount:,.2f}" for name, amount in sorted(sums.items())))
+    for (label, name), amount in sorted(sums.items()):
+        out.print(f"In suspense: {label} {name} {amount:,.2f}")
 
 
 def show_drift(bridge: Bridge) -> None:
@@ -72,7 +75,7 @@ def show_drift(bridge: Bridge) -> None:
 def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime | None) -> None:
     """Bring *what* over and write it to Salesforce; with *until*, as a backfill that can be stopped at any time."""
     if what not in PULLED:
-        fail(f"There is nothing called '{what}' to pull; there are {' and '.join(PULLED)}.")
+        fail(f"There is nothing called '{what}' to pull; there are {', '.join(PULLED)}.")
     if until is not None and (since is None or since >= until):
         fail("A backfill needs --since before --until.")
     columns = (

@@ -27,9 +27,14 @@ MOST = 2000  # payments looked at again in one pull
 MOMENT = timedelta(microseconds=1)
 
 
+def payer(fields: Fields) -> Any:
+    """Return the customer of a payment or document, however its kind calls it."""
+    return fields.get("customer") or fields.get("entity")
+
+
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """An amount of a payment that belongs to no Application yet."""
+    """An amount of a payment or document that belongs to no Application yet."""
 
     payment: str
     number: str | None
@@ -54,13 +59,13 @@ def suspense(connection: Connection, pull: Pull) -> list[Suspended]:
 
 def in_suspense(pull: Pull, records: Iterable[Record]) -> dict[str, tuple[str, str]]:
     """Return, of the rows that a payment has become, amount and currency of those that belong to no Application."""
-    totals = pull.totals
-    if totals is None:
+    owned = pull.owned
+    if owned is None:
         return {}
     return {
-        str(it.ref.external_id): (str(it.fields[totals.amount]), str(it.fields.get("Currency__c") or ""))
+        str(it.ref.external_id): (str(it.fields[owned.amount]), str(it.fields.get("Currency__c") or ""))
         for it in records
-        if it.ref.kind == pull.target and it.fields.get(totals.amount) and it.fields.get(totals.parent) is None
+        if it.ref.kind == pull.target and it.fields.get(owned.amount) and it.fields.get(owned.parent) is None
     }
 
 
@@ -73,7 +78,7 @@ def applications(
     related: Mapping[str, Fields],
 ) -> dict[str, str]:
     """Return the Application of those of *payments* that need to be told. Raises as Salesforce does."""
-    if pull.totals is None or ORDER not in syncs.pushes:
+    if pull.owned is None or ORDER not in syncs.pushes:
         return {}
     with ledger.read() as connection:
         unclear = _unclear(connection, pull, payments, related)
@@ -84,13 +89,13 @@ def applications(
             for key, row in pulled.latest(connection, pull.name, [str(it.ref.id) for it in rest]).items()
             if (application := plain.loads(row.payload).get("application"))
         }
-        asked = {(CUSTOMER, it.fields["customer"].id) for it in rest if isinstance(it.fields.get("customer"), Ref)}
+        asked = {(CUSTOMER, str(one.id)) for it in rest if isinstance(one := payer(it.fields), Ref)}
         accounts = {key[1]: one.source_id for key, one in links.by_target(connection, asked).items()}
     only: dict[str, str] = {}
     if accounts:
         fundings = _open_fundings(salesforce, syncs, pull, sorted(set(accounts.values())))
         for it in rest:
-            customer, currency = it.fields.get("customer"), _symbol(it.fields.get("currency"))
+            customer, currency = payer(it.fields), _symbol(it.fields.get("currency"))
             account = accounts.get(str(customer.id)) if isinstance(customer, Ref) else None
             own = [one for one, of in fundings.get(account or "", ()) if of == currency]
             if len(own) == 1:
@@ -103,16 +108,14 @@ def _unclear(
     connection: Connection, pull: Pull, payments: Sequence[Record], related: Mapping[str, Fields]
 ) -> list[Record]:
     """Return the payments that have an amount whose documents lead to no Application of ours."""
-    source = pull.follow.source if pull.follow else lambda fields: ()
-    origins = {doc: it.get("createdFrom") for doc, it in related.items()}
-    orders = {(ORDER, str(it.id)) for it in origins.values() if isinstance(it, Ref)}
-    ours = {key[1] for key in links.by_target(connection, orders)}
+    found = {str(it.ref.id): [row.get("order") for row in pull.expand(it.fields, related)] for it in payments}
+    asked = {(ORDER, str(it.id)) for orders in found.values() for it in orders if isinstance(it, Ref)}
+    ours = {key[1] for key in links.by_target(connection, asked)}
 
-    def leads(doc: str) -> bool:
-        order = origins.get(doc)
-        return isinstance(order, Ref) and order.id in ours
+    def is_clear(it: Record) -> bool:
+        return all(isinstance(order, Ref) and order.id in ours for order in found[str(it.ref.id)])
 
-    return [it for it in payments if it.fields.get("unapplied") or not all(map(leads, source(it.fields)))]
+    return [it for it in payments if not is_clear(it)]
 
 
 def _named(connection: Connection, syncs: Syncs, payments: Sequence[Record]) -> dict[str, str]:
@@ -142,7 +145,7 @@ def _open_fundings(
     """Return the Applications of each Account that were funded and are not paid back, with their currency."""
     site = syncs.context.site
     found: dict[str, list[tuple[str, str]]] = {}
-    kind = pull.totals.parent_kind if pull.totals else ""
+    kind = pull.owned.parent_kind if pull.owned else ""
     for it in salesforce.rows_under(kind, "AccountId", accounts, ("AccountId", *FUNDING)):
         row = it.fields
         left = row.get("Remaining_Balance__c")
@@ -160,7 +163,7 @@ def _symbol(value: Any) -> str:
 
 def match_again(ledger: Ledger, salesforce: MirrorSystem, syncs: Syncs, pull: Pull, correlation: str) -> int:
     """Store again the payments in suspense whose Application is known by now. Raises as Salesforce does."""
-    if pull.totals is None or ORDER not in syncs.pushes:
+    if pull.owned is None or ORDER not in syncs.pushes:
         return 0
     with ledger.read() as connection:
         waiting = {it.payment for it in suspense(connection, pull)} | _strangers(connection, pull)
@@ -174,13 +177,13 @@ def match_again(ledger: Ledger, salesforce: MirrorSystem, syncs: Syncs, pull: Pu
     told = applications(ledger, salesforce, syncs, pull, payments, related)
     with ledger.read() as connection:
         unclear = {str(it.ref.id) for it in _unclear(connection, pull, payments, related)}
-        customers = {(CUSTOMER, str(getattr(it.fields.get("customer"), "id", ""))) for it in payments}
+        customers = {(CUSTOMER, str(getattr(payer(it.fields), "id", ""))) for it in payments}
         known = {key[1] for key in links.by_target(connection, customers)}
     new = []
     for key, payload in readable.items():
         row, application = rows[key], told.get(key)
         is_led = key not in unclear  # an order has got its link
-        is_ours = row.state == HELD and getattr(payload["source"].get("customer"), "id", None) in known
+        is_ours = row.state == HELD and getattr(payer(payload["source"]), "id", None) in known
         if is_led or is_ours or (application is not None and application != payload.get("application")):
             stamp = row.modified_at + MOMENT
             whole = {**payload, **({"application": application} if application else {})}

@@ -39,8 +39,8 @@ def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link |
         return Mirrored([], gone=_deleted(pull, known) if known else [])
     mapped = pull.records(source["source"], source.get("related", {}), syncs.context)
     records, unled = led_back(writing, mapped, syncs, pull.mirrors)
-    if pull.totals is not None and source.get("application"):
-        records = _attributed(records, pull, Ref(pull.totals.parent_kind, id=source["application"]))
+    if pull.owned is not None and source.get("application"):
+        records = _attributed(records, pull, Ref(pull.owned.parent_kind, id=source["application"]))
     lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
     records = [it for it in records if not _belongs(it, lost, pull)]
     keys = [str(it.ref.external_id) for it in records if it.ref.kind == pull.target]
@@ -50,8 +50,8 @@ def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link |
 
 def _attributed(records: list[Record], pull: Pull, application: Ref) -> list[Record]:
     """Give the rows whose documents lead nowhere to the Application that was found in another way."""
-    assert pull.totals is not None  # noqa: S101  # narrows the type; the caller has just looked
-    name = pull.totals.parent
+    assert pull.owned is not None  # noqa: S101  # narrows the type; the caller has just looked
+    name = pull.owned.parent
     return [
         replace(it, fields={**it.fields, name: application})
         if it.ref.kind == pull.target and it.fields.get(name) is None

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
 from bridge.ledger import marks, messages, plain, pulled
-from bridge.mapping import Pull
+from bridge.mapping import Follow, Pull
 from bridge.matching import applications, match_again
 from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
 
@@ -69,6 +69,7 @@ class Taken:
     unchanged: int = 0
     matched: int = 0
     skipped: dict[Ref, Skipped] = field(default_factory=dict)
+    touched: dict[Ref, Record] = field(default_factory=dict)
 
 
 def pull(
@@ -168,7 +169,8 @@ def store(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) ->
     if not news:
         return
     fresh = [it for it, _, _ in news]
-    related = _related(engine, sync, fresh, taken)
+    related = _related(engine, sync.follow, [it.fields for it in fresh], taken)
+    _pass_on(engine, sync, [str(it.ref.id) for it in fresh if it.ref.id in seen], taken)
     told = applications(engine.ledger, engine.salesforce, engine.syncs, sync, fresh, related)
     new = [_message(engine, sync, it, stamp, mark, related, told) for it, stamp, mark in news]
     with engine.ledger.write() as writing:
@@ -177,26 +179,58 @@ def store(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) ->
     taken.unchanged += len(new) - stored
 
 
-def _related(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) -> dict[str, Fields]:
-    follow = sync.follow
-    if follow is None:
-        return {}
-    refs = [Ref(follow.kind, id=one) for one in dict.fromkeys(one for it in page for one in follow.source(it.fields))]
+def _related(engine: Delivery, follows: Sequence[Follow], sources: Sequence[Fields], taken: Taken) -> dict[str, Fields]:
+    """Read what *sources* lead to, and remember it for the syncs that pull it by themselves."""
+    related: dict[str, Fields] = {}
+    for follow in follows:
+        refs = [Ref(follow.kind, id=one) for one in dict.fromkeys(one for it in sources for one in follow.source(it))]
+        fresh = _read(engine, follow, [ref for ref in refs if ref not in taken.touched], taken)
+        taken.touched.update((it.ref, it) for it in fresh)
+        found = [taken.touched[ref] for ref in refs if ref in taken.touched]
+        related |= {str(it.ref.id): it.fields for it in found}
+        related |= _related(engine, follow.then, [it.fields for it in found], taken)
+    return related
+
+
+def _read(engine: Delivery, follow: Follow, refs: Sequence[Ref], taken: Taken) -> list[Record]:
     if not refs:
-        return {}
-    found: list[Record | None] = []
+        return []
     try:
         found = engine.netsuite.get(refs, follow.fields)
     except Deferred:
         raise
     except BridgeError:
         # One that may not be seen must not keep back all the others.
+        found = []
         for ref in refs:
             one = read_one(engine, ref)
             if isinstance(one, Skipped):
                 taken.skipped[ref] = one
             found.append(one if isinstance(one, Record) else None)
-    return {str(ref.id): it.fields for ref, it in zip(refs, found, strict=True) if it is not None}
+    return [replace(it, ref=ref) for ref, it in zip(refs, found, strict=True) if it is not None]
+
+
+def _pass_on(engine: Delivery, sync: Pull, before: Sequence[str], taken: Taken) -> None:
+    """Give what was read beside *sync* to the syncs that have seen it already.
+
+    Whether a document that is paid or credited gets a new stamp of its own is not documented; so it is looked at when
+    the payment comes, and also where a payment that changed was applied before.
+    """
+    if before and sync.follow:
+        with engine.ledger.read() as connection:
+            rows = pulled.latest(connection, sync.name, before)
+        former = [payload["source"] for row in rows.values() if "source" in (payload := plain.loads(row.payload))]
+        _related(engine, sync.follow, former, taken)
+    touched, taken.touched = taken.touched, {}
+    for other in engine.syncs.pulls.values():
+        own = [it for ref, it in touched.items() if ref.kind == other.source]
+        if other is sync or not own:
+            continue
+        with engine.ledger.read() as connection:
+            known = pulled.newest(connection, other.name, [str(it.ref.id) for it in own])
+        beside = Taken(taken.correlation)
+        store(engine, other, [it for it in own if it.ref.id in known], beside)
+        taken.skipped.update(beside.skipped)
 
 
 def read_one(engine: Delivery, ref: Ref) -> Record | Skipped | None:
@@ -220,10 +254,9 @@ def _message(
     told: dict[str, str],
 ) -> messages.New:
     netsuite_id = str(it.ref.id)
-    wanted = set(sync.follow.source(it.fields)) if sync.follow else set()
     payload = {
         "source": {**it.fields, "internalId": netsuite_id, "url": engine.netsuite.url(it.ref)},
-        "related": {one: related[one] for one in wanted if one in related},
+        "related": sync.followed(it.fields, related),
         **({"application": told[netsuite_id]} if netsuite_id in told else {}),
     }
     return messages.New(
@@ -293,6 +326,7 @@ def _take_deleted(engine: Delivery, sync: Pull, since: datetime, until: datetime
             for it in page
             if it.ref.id in known and known[it.ref.id].mark != GONE
         ]  # fmt: skip
+        _pass_on(engine, sync, [it.source_id for it in new], Taken(correlation))
         with engine.ledger.write() as writing:
             count += len(messages.accept(writing, new, correlation))
     return count

@@ -178,10 +178,10 @@ def _parents(work: Work) -> list[str]:
 
 
 def _amounts(writing: Writing, work: Work) -> dict[str, Any]:
-    """Return what is kept of amounts that count towards a balance; a change of one is told in the audit."""
-    if not isinstance(work.sync, Pull) or work.sync.totals is None:
+    """Return what is kept of amounts that belong to an Application; a change of one is told in the audit."""
+    if not isinstance(work.sync, Pull) or work.sync.owned is None:
         return {}
-    name = work.sync.totals.amount
+    name = work.sync.owned.amount
     amounts = {str(it.ref.external_id): str(it.fields[name]) for it in work.records if it.fields.get(name) is not None}
     known = work.link.parts if work.link else {}
     for key, old in known.get("amounts", {}).items():

@@ -39,6 +39,8 @@ THREADS: Final = 4
 CADENCES: Final[Mapping[str, tuple[Cadence, Cadence]]] = {
     "sweep": (Cadence(every_minutes=15), Cadence(every_minutes=15)),
     "orders": (Cadence(cron="0 * * * *"), Cadence(every_minutes=15)),
+    # Beside the orders, not with them: an invoice is shown with the order that it bills.
+    "invoices": (Cadence(cron="10 * * * *"), Cadence(every_minutes=15)),
     # At 10:00 UTC the day before is over in every part of the United States.
     "remittances": (Cadence(cron="0 10 * * *"), Cadence(every_minutes=15)),
     "probe": (Cadence(every_minutes=1), Cadence(every_minutes=1)),

@@ -284,10 +284,10 @@ def test_pull_brings_orders_and_remittances(bridge: Run, systems: Systems) -> No
 
 
 def test_pull_of_what_there_is_not_says_so(bridge: Run) -> None:
-    code, text = bridge("pull", "invoices")
+    code, text = bridge("pull", "estimates")
 
     assert code == 1
-    assert "there are orders and remittances" in text
+    assert "there are orders, remittances, invoices" in text
 
 
 def test_sweep_receives_what_no_callout_brought(bridge: Run, systems: Systems) -> None:

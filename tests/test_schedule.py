@@ -207,6 +207,7 @@ def test_both_shipped_profiles_name_every_job() -> None:
     assert default == {
         "sweep": "every 15 minutes",
         "orders": "0 * * * * UTC",
+        "invoices": "10 * * * * UTC",
         "remittances": "0 10 * * * UTC",
         "probe": "every minute",
         "watch": "every minute",
@@ -214,7 +215,7 @@ def test_both_shipped_profiles_name_every_job() -> None:
         "verify": "20 9 * * * UTC",
         "retention": "40 9 * * * UTC",
     }
-    assert {quarterly[name] for name in ("sweep", "orders", "remittances")} == {"every 15 minutes"}
+    assert {quarterly[name] for name in ("sweep", "orders", "invoices", "remittances")} == {"every 15 minutes"}
     assert [it.run() for it in jobs] == [f"did {name}" for name in CADENCES]
 
 
@@ -224,7 +225,7 @@ def test_a_site_overrides_what_differs() -> None:
 
     assert describe(cadence_of(jobs["orders"], site.schedule)) == "every 5 minutes"
     assert describe(cadence_of(jobs["sweep"], site.schedule)) == "off"
-    names = "anchor, orders, probe, remittances, retention, sweep, verify, watch"
+    names = "anchor, invoices, orders, probe, remittances, retention, sweep, verify, watch"
     assert problems(site.schedule, CADENCES) == [f"bridge.toml: schedule.jobs.x is not a job; the jobs are {names}."]
 
 

@@ -12,13 +12,14 @@ from bridge.mapping.choices import compute, const, currency, lines, lookup, site
 from bridge.mapping.fields import choice, date, flag, instant, link, linked, money, number, text
 from bridge.mapping.gates import Test, is_in, is_not_blank, is_positive, is_true
 from bridge.mapping.known import named
-from bridge.mapping.syncs import Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields
+from bridge.mapping.syncs import Belongs, Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields
 
 __all__ = [
     "ABSENT",
     "LINE_ID",
     "LINE_LISTS",
     "PACIFIC",
+    "Belongs",
     "Child",
     "Context",
     "Follow",

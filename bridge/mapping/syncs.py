@@ -59,11 +59,15 @@ class Push:
 
 @dataclass(frozen=True)
 class Follow:
-    """Read, with each page, the records of *kind* that *source* names, so that the mapping can look at them."""
+    """Read, with each page, the records of *kind* that *source* names, so that the mapping can look at them.
+
+    *then* is read with those in turn.
+    """
 
     source: Callable[[Fields], Iterable[str]]
     kind: str
     fields: tuple[str, ...]
+    then: tuple[Follow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,25 @@ class Pull:
     fields: Mapping[str, Rule]
     label: str = ""
     expand: Callable[[Fields, Mapping[str, Fields]], Iterable[Fields]] = lambda source, related: (source,)
-    follow: Follow | None = None
+    follow: tuple[Follow, ...] = ()
     children: tuple[Child, ...] = ()
     anchors: tuple[str, ...] = ()
     gone: Fields | None = None  # written over a row that the source no longer has
     deleted: Fields | None = None  # written over the rows of a source that was deleted
+    belongs: Belongs | None = None
     totals: Totals | None = None
     mirrors: str | None = None  # the push whose orders these are: their numbers are remembered on its links
+
+    @property
+    def owned(self) -> Belongs | None:
+        """To whom a row belongs, where a row without it waits in suspense."""
+        return self.totals or self.belongs
+
+    def followed(self, source: Fields, related: Mapping[str, Fields]) -> dict[str, Fields]:
+        """Return those of *related* that *source* leads to."""
+        found: dict[str, Fields] = {}
+        _follow(self.follow, source, related, found)
+        return found
 
     def records(self, source: Fields, related: Mapping[str, Fields], context: Context) -> list[Record]:
         """Map one NetSuite record to the Salesforce records it stands for, parents first."""
@@ -105,6 +121,16 @@ class Pull:
         return found
 
 
+def _follow(
+    follows: tuple[Follow, ...], source: Fields, related: Mapping[str, Fields], found: dict[str, Fields]
+) -> None:
+    for follow in follows:
+        for one in follow.source(source):
+            if one in related:
+                found[one] = related[one]
+                _follow(follow.then, related[one], related, found)
+
+
 @dataclass(frozen=True)
 class Child:
     """A sublist that becomes records of their own under the parent's. *gone* is written over a line that left it."""
@@ -118,15 +144,21 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Totals:
+class Belongs:
+    """A row belongs to the *parent* of *parent_kind*; while that is unknown, its *amount* waits in suspense."""
+
+    parent: str
+    parent_kind: str
+    amount: str
+
+
+@dataclass(frozen=True)
+class Totals(Belongs):
     """After rows were written: add *amount* up per *parent* in *order*, from *start*, and write the balances.
 
     ``running`` is the field of the row that holds the balance after it; ``total`` and ``remaining`` are the parent's.
     """
 
-    parent: str
-    parent_kind: str
-    amount: str
     order: tuple[str, ...]
     start: str
     running: str

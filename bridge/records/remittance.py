@@ -41,7 +41,7 @@ REMITTANCE = Pull(
     target="Remittance__c",
     key=text("customerPayment-{internalId}-{part}"),
     expand=rows,
-    follow=Follow(invoices, kind="invoice", fields=("createdFrom", "tranId")),
+    follow=(Follow(invoices, kind="invoice", fields=("createdFrom", "tranId")),),
     anchors=("Application__c", "Account__c"),
     fields={
         "NetSuite_Payment_Id__c": text("internalId"),

@@ -95,9 +95,7 @@ class Admin:
     ) -> Stored:
         """Record a payment by *customer* (id or external id); *apply* is {invoice id: amount}."""
         with self._fake.lock:
-            payer = self._store.get("customer", customer) or self._store.find("Entity", customer)
-            if payer is None:
-                raise KeyError(f"no customer {customer}")
+            payer = self._payer(customer)
             link = self._currency(currency) if currency else None
             applied = {key: Decimal(value) for key, value in (apply or {}).items()}
             return self._accounting.pay(payer, Decimal(amount), applied, memo=memo, date=date, currency=link)
@@ -119,10 +117,64 @@ class Admin:
             return owed
 
     def void(self, **names: str) -> Stored:
+        """Void a payment, a credit memo or a refund."""
         with self._fake.lock:
-            payment = self._named({"kind": "customerPayment", **names})
-            self._accounting.void(payment)
-            return payment
+            record = self._named({"kind": "customerPayment", **names})
+            if record.kind == "customerPayment":
+                self._accounting.void(record)
+            else:
+                self._accounting.receivables.void(record)
+            return record
+
+    def credit(
+        self,
+        customer: str,
+        amount: str,
+        apply: dict[str, str] | None = None,
+        *,
+        memo: str = "",
+        date: str | None = None,
+        currency: str | None = None,
+    ) -> Stored:
+        """Write a credit memo for *customer*; *apply* is {invoice id: amount}."""
+        with self._fake.lock:
+            payer = self._payer(customer)
+            applied = {key: Decimal(value) for key, value in (apply or {}).items()}
+            link = self._currency(currency) if currency else payer.fields["currency"]
+            number = self._store.number("CM")
+            return self._accounting.receivables.credit(
+                payer, Decimal(amount), applied, link, memo=memo, date=date, tranId=number
+            )
+
+    def refund(self, customer: str, apply: dict[str, str], *, currency: str | None = None) -> Stored:
+        """Pay money back to *customer*; *apply* is {id of a credit memo, payment or deposit: amount}."""
+        with self._fake.lock:
+            payer = self._payer(customer)
+            applied = {key: Decimal(value) for key, value in apply.items()}
+            link = self._currency(currency) if currency else payer.fields["currency"]
+            return self._accounting.receivables.refund(payer, applied, link, tranId=self._store.number("RFND"))
+
+    def deposit(self, customer: str, amount: str, order: str | None = None, *, currency: str | None = None) -> Stored:
+        """Take money from *customer* in advance, for a sales order (its id) or for none."""
+        with self._fake.lock:
+            payer = self._payer(customer)
+            link = self._currency(currency) if currency else payer.fields["currency"]
+            sold = self._accounting.record("salesOrder", order).link if order else None
+            number = self._store.number("DEP")
+            return self._accounting.receivables.deposit(payer, Decimal(amount), link, sold, tranId=number)
+
+    def apply(self, apply: dict[str, str], **names: str) -> Stored:
+        """Apply a credit memo or a refund to other documents: {id: amount}."""
+        with self._fake.lock:
+            record = self._named(names)
+            self._accounting.receivables.edit(record, {key: Decimal(value) for key, value in apply.items()})
+            return record
+
+    def close_periods(self, through: str | None) -> dict[str, Any]:
+        """Close the accounting periods up to a day; None opens them all."""
+        with self._fake.lock:
+            self._store.closed_through = through
+        return {"through": through}
 
     def edit(self, fields: dict[str, Any], **names: str) -> Stored:
         """Change fields of a record as a person does in NetSuite; None blanks one, a reference is given by its id."""
@@ -215,6 +267,12 @@ class Admin:
         if found is None or found.kind != kind:
             raise KeyError(f"no such {kind}")
         return found
+
+    def _payer(self, customer: str) -> Stored:
+        payer = self._store.get("customer", customer) or self._store.find("Entity", customer)
+        if payer is None:
+            raise KeyError(f"no customer {customer}")
+        return payer
 
     def _currency(self, symbol: str) -> Link:
         return next(item.link for item in self._store.records["currency"].values() if item.fields["symbol"] == symbol)

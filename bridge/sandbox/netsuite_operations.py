@@ -226,8 +226,12 @@ class Operations(Lookups):
             self.rules.check_entity(draft)
         elif kind.name == "contact":
             self.rules.check_contact(draft)
+        elif kind.name == "customerRefund":
+            self.accounting.receivables.check(self.rules, draft)
         elif kind.group == "Transaction":
             check_transaction(self.rules, draft)
+            if kind.name == "creditMemo":
+                self.accounting.receivables.check(self.rules, draft)
         else:
             self.rules.check_required(draft)
 

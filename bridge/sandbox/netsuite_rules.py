@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.sandbox.netsuite_kinds import KINDS, LENGTHS, REFERENCES, Kind, Lines
 from bridge.sandbox.netsuite_schema import XSD, CustomValue, RefValue, Schema, Sublist
-from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight
+from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight, moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,6 +160,23 @@ class Rules:
         if renamed:
             self.store.renames += 1
         return record
+
+    def check_company(self, draft: Draft, entity: Stored) -> None:
+        """Subsidiary and currency follow the entity and must be its own (section_N3658677; OneWorld)."""
+        fields = draft.fields
+        own = entity.fields.get("subsidiary")
+        if fields.setdefault("subsidiary", own) != own:
+            raise Refusal("INVALID_KEY_OR_REF", f"Invalid subsidiary reference key {fields['subsidiary'].id}.")
+        currencies = [line["currency"] for line in entity.lists.get("currencyList", []) if "currency" in line]
+        currency: Link = fields.setdefault("currency", entity.fields["currency"])
+        if currency not in currencies:
+            raise Refusal("INVALID_KEY_OR_REF", f"Invalid currency reference key {currency.id}.")
+
+    def check_period(self, fields: Mapping[str, Any]) -> None:
+        """Nothing is posted into a closed accounting period (section_N3539978: CLOSED_TRAN_PRD)."""
+        closed = self.store.closed_through
+        if closed is not None and moment(fields["tranDate"]) <= moment(midnight(closed)):
+            raise Refusal("CLOSED_TRAN_PRD", "The accounting period of this date is closed.")
 
     def check_required(self, draft: Draft) -> None:
         """The form's mandatory fields in one sentence (section_N3539978)."""

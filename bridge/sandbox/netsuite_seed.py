@@ -40,6 +40,7 @@ def seed(store: Store) -> None:
         (13, "6100", "Commission Expense", "_expense"),
         (14, "1100", "Accounts Receivable", "_accountsReceivable"),
         (15, "2000", "Accounts Payable", "_accountsPayable"),
+        (16, "1000", "Checking", "_bank"),
     )
     for key, number, name, type_ in accounts:
         _add(store, "account", key, acctType=type_, acctNumber=number, acctName=name, isInactive="false")

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from bridge.sandbox.netsuite_kinds import CUSTOM_FIELDS, KINDS, CustomField
+from bridge.sandbox.netsuite_kinds import CUSTOM_FIELDS, KINDS, TRANSACTIONS, CustomField
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,6 +99,7 @@ class Store:
         self.entity_names: dict[str, Stored] = {}
         self.contact_names: dict[tuple[str, str], Stored] = {}
         self.with_transactions: dict[str, int] = {}
+        self.closed_through: str | None = None  # the last day of the last closed accounting period
         self._next_line_key = 9000
         self.custom_fields: dict[str, CustomField] = {item.script_id: item for item in CUSTOM_FIELDS}
 
@@ -138,7 +139,7 @@ class Store:
     def add(self, record: Stored) -> None:
         self.records[record.kind][record.id] = record
         self._index(record)
-        if record.kind in ("salesOrder", "purchaseOrder", "invoice", "vendorBill", "customerPayment"):
+        if record.kind in TRANSACTIONS:
             owner = record.fields.get("entity") or record.fields.get("customer")
             if owner:
                 self.with_transactions[owner.id] = self.with_transactions.get(owner.id, 0) + 1

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from bridge.sandbox.netsuite_kinds import BILL_STATUS, SETTABLE_STATUS, STATUS
+from bridge.sandbox.netsuite_receivables import Receivables
 from bridge.sandbox.netsuite_rules import Draft, Refusal, Rules, decimal, double, money
 from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight, pacific
 
@@ -22,10 +23,11 @@ def check_transaction(rules: Rules, draft: Draft) -> None:
     entity = store.records[fields["entity"].kind][fields["entity"].id]
     if entity.fields.get("isInactive") == "true":
         raise Refusal("INVALID_KEY_OR_REF", f"Invalid entity reference key {entity.id}.")
-    _check_company(draft, entity)
+    rules.check_company(draft, entity)
     fields["currencyName"] = store.records["currency"][fields["currency"].id].name
     fields.setdefault("exchangeRate", "1.0")
     fields.setdefault("tranDate", midnight(pacific(store.now())))
+    rules.check_period(fields)
     _check_lines(store, draft)
     if draft.kind.prefix:
         fields["tranId"] = fields.get("tranId") or store.number(draft.kind.prefix)
@@ -37,18 +39,6 @@ def check_transaction(rules: Rules, draft: Draft) -> None:
         # A first sales order makes a prospect a customer (assumption, as the UI's stages work).
         entity.fields["stage"] = "_customer"
         store.changed(entity)
-
-
-def _check_company(draft: Draft, entity: Stored) -> None:
-    """Subsidiary and currency follow the entity and must be its own (section_N3658677; OneWorld)."""
-    fields = draft.fields
-    own = entity.fields.get("subsidiary")
-    if fields.setdefault("subsidiary", own) != own:
-        raise Refusal("INVALID_KEY_OR_REF", f"Invalid subsidiary reference key {fields['subsidiary'].id}.")
-    currencies = [line["currency"] for line in entity.lists.get("currencyList", []) if "currency" in line]
-    currency: Link = fields.setdefault("currency", entity.fields["currency"])
-    if currency not in currencies:
-        raise Refusal("INVALID_KEY_OR_REF", f"Invalid currency reference key {currency.id}.")
 
 
 def _check_lines(store: Store, draft: Draft) -> None:
@@ -85,7 +75,7 @@ def _price(store: Store, draft: Draft, line: Line) -> None:
     item = store.records[line["item"].kind][line["item"].id]
     if "item" in sent and item.fields.get("isInactive") == "true":
         raise Refusal("INVALID_KEY_OR_REF", f"Invalid item reference key {item.id}.")
-    sales = draft.kind.name == "salesOrder"
+    sales = draft.kind.name in ("salesOrder", "creditMemo")
     line.setdefault("quantity", "1.0")
     quantity = Decimal(line["quantity"])
     if sales and "rate" in sent and line.setdefault("price", Link("priceLevel", "-1")).id != "-1":
@@ -105,7 +95,7 @@ def _price(store: Store, draft: Draft, line: Line) -> None:
         raise Refusal("USER_ERROR", "Please enter value(s) for: Amount")
     line["amount"] = double(amount)
     line.setdefault("description", item.fields.get("salesDescription") or item.name)
-    if sales:
+    if draft.kind.name == "salesOrder":
         line.setdefault("lineUniqueKey", store.line_key())
 
 
@@ -131,6 +121,7 @@ class Accounting:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.receivables = Receivables(store)
 
     def record(self, kind: str, internal_id: str) -> Stored:
         found = self.store.get(kind, str(internal_id))
@@ -233,19 +224,23 @@ class Accounting:
         self.store.changed(payment)
 
     def delete(self, record: Stored) -> None:
-        """Delete *record*; a payment first lets go of its invoices."""
+        """Delete *record*; a payment or credit first lets go of what it is applied to."""
+        if self.receivables.is_applied(record):
+            raise Refusal("CANT_DELETE_CHILD_RCRDS_EXIST", "This record cannot be deleted: something is applied to it.")
         if self.store.with_transactions.get(record.id, 0) > 0:
             # The code is the nearest in the XSD (assumption).
             raise Refusal("CANT_DELETE_CHILD_RCRDS_EXIST", "This record cannot be deleted: it has dependent records.")
         if record.kind == "customerPayment":
             self._unapply(record)
+        elif record.kind == "customerRefund":
+            self.receivables.edit(record, {})
         self.store.remove(record)
 
     def _apply(self, payment: Stored, amount: Decimal, applied: dict[str, Decimal]) -> None:
         lines: list[dict[str, Any]] = []
         for number, (document, part) in enumerate(applied.items()):
             invoice = self.record("invoice", document)
-            self._settle(invoice, part)
+            self.receivables.settle(invoice, part)
             lines.append(
                 {
                     "apply": "true",
@@ -260,22 +255,14 @@ class Accounting:
                 }
             )
         used = sum(applied.values(), Decimal(0))
-        if used > amount:
+        refunded = decimal(payment.fields, "_refunded")
+        if used + refunded > amount:
             raise Refusal("USER_ERROR", "More was applied than was paid.")
         payment.lists["applyList"] = lines
         payment.fields |= {"payment": double(amount), "total": double(amount)}
-        payment.fields |= {"applied": double(used), "unapplied": double(amount - used)}
+        payment.fields |= {"applied": double(used), "unapplied": double(amount - used - refunded)}
 
     def _unapply(self, payment: Stored) -> None:
         for line in payment.lists.get("applyList", []):
-            self._settle(self.record("invoice", line["doc"]), -Decimal(line["amount"]))
+            self.receivables.settle(self.record("invoice", line["doc"]), -Decimal(line["amount"]))
         payment.lists["applyList"] = []
-
-    def _settle(self, invoice: Stored, part: Decimal) -> None:
-        paid = decimal(invoice.fields, "amountPaid") + part
-        rest = decimal(invoice.fields, "total") - paid
-        if rest < 0:
-            raise Refusal("USER_ERROR", "More was applied than the invoice's amount.")
-        invoice.fields |= {"amountPaid": double(paid), "amountRemaining": double(rest)}
-        invoice.fields["status"] = "Paid In Full" if rest == 0 else "Open"
-        self.store.changed(invoice)

@@ -43,7 +43,12 @@ OLDEST = 60
 RETIRED = range(7, 31)  # answer 410 (Metadata API Guide, "API End-of-Life"); lower ones never existed
 MAX_URL = 16384  # bytes of a request URI, then 414 (REST API Developer Guide, "URI Length and Header Size")
 JSON = "application/json;charset=UTF-8"
-MIRRORS = frozenset({"NetSuite_Order__c", "NetSuite_Order_Line__c", "Remittance__c"})
+MIRRORS = frozenset(
+    {
+        *("NetSuite_Order__c", "NetSuite_Order_Line__c", "Remittance__c"),
+        *("NetSuite_Document__c", "NetSuite_Document_Line__c"),
+    }
+)
 KNOWN_HEADERS = frozenset({"sforce-call-options", "sforce-query-options", "sforce-auto-assign"})
 CONDITIONAL = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "x-http-method-override")
 
@@ -181,14 +186,17 @@ class FakeSalesforce:
 
     def row(self, record_id: str) -> Row | None:
         """The live record with this id, or None. Empty fields are absent."""
+        self.org.derived.turn(self.org)
         return self.org.row(as_id(record_id) or record_id)
 
     def rows(self, kind: str) -> list[Row]:
         """All live records of one object."""
+        self.org.derived.turn(self.org)
         return list(self.org.table(kind).all(deleted=False))
 
     def query(self, soql: str) -> list[Row]:
         """The records of a query, unpaged."""
+        self.org.derived.turn(self.org)
         return Run(self.org, parse(soql), version=f"{NEWEST}.0", deleted=False).records()
 
     def drain(self, timeout_s: float = 60.0) -> None:
@@ -215,6 +223,7 @@ class FakeSalesforce:
         raw = read_body(environ)
         if len(environ["PATH_INFO"]) + len(environ.get("QUERY_STRING", "")) > MAX_URL:
             return Answer(414, b"URI Too Long", content_type="text/plain")
+        self.org.derived.turn(self.org)
         try:
             if path == "/sandbox/faults":
                 return _made(self.faults.answer(method, from_json(raw) if raw else None))

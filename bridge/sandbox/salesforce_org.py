@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bridge.sandbox import salesforce_rules as rules
+from bridge.sandbox.salesforce_derived import Derived
 from bridge.sandbox.salesforce_schema import Field, Schema, SObjectType
 from bridge.sandbox.salesforce_tables import Row, Table, Transaction, User
 from bridge.sandbox.salesforce_values import Refused, as_id, base62, id18, stored
@@ -44,6 +45,7 @@ class Org:
         self.schema, self.org_id, self.clock, self.mirrors = schema, org_id, clock, mirrors
         self.lock = threading.RLock()
         self.tables = {kind.name: Table(kind) for kind in schema}
+        self.derived = Derived(schema)
         self.triggers: Triggers | None = None
         self.before_write: Callable[[str, str | None], None] = lambda _kind, _record_id: None
         self.commit_delay_s = 0.0
@@ -257,6 +259,7 @@ class Org:
                 self._check_reference(one, value)
         if self.triggers:
             self.triggers.before(transaction, kind.name, old, new)
+        self.derived.check(self, transaction, kind, old, new)
         table = self.tables[kind.name]
         for name in table.keys:
             one = kind.fields[name.lower()]
@@ -273,11 +276,13 @@ class Org:
 
     def write(self, transaction: Transaction, table: Table, record_id: str, row: Row) -> None:
         """Put a row so that the transaction can take it back."""
+        row = self.derived.filled(self, table.kind, row)
         if record_id in table.rows:
             before, binned = table.replace(record_id, row)
             transaction.undo.append((table, record_id, before, binned))
         else:
             transaction.undo.append((table, record_id, *table.put(record_id, row)))
+        self.derived.follow(self, transaction, table.kind, record_id)
 
     def _roll_up(self, transaction: Transaction, kind: SObjectType, old: Row | None, new: Row | None) -> None:
         """Bring the parents' computed fields up to date and save those that changed, through their triggers."""

@@ -44,7 +44,7 @@ HEADERS = (
     ("Referrer-Policy", "same-origin"),
 )
 SHOWN = 200  # rows of a list; the newest
-LISTED = ("Account", "Contact", "Opportunity", "NetSuite_Order__c", "Remittance__c")
+LISTED = ("Account", "Contact", "Opportunity", "NetSuite_Order__c", "NetSuite_Document__c", "Remittance__c")
 COLUMNS = {
     "Account": ("Phone", "NetSuite_Status__c", "NetSuite_Customer_Id__c", "NetSuite_Vendor_Id__c"),
     "Contact": ("AccountId", "Email", "NetSuite_Status__c", "NetSuite_Contact_Id__c"),
@@ -52,6 +52,11 @@ COLUMNS = {
     "OpportunityLineItem": ("Fee_Type__c", "Quantity", "UnitPrice", "TotalPrice", "Description"),
     "NetSuite_Order__c": ("Record_Type__c", "Status__c", "Total__c", "Currency__c", "Order_Date__c", "Application__c"),
     "NetSuite_Order_Line__c": ("Line__c", "Item__c", "Quantity__c", "Rate__c", "Amount__c"),
+    "NetSuite_Document__c": (
+        *("Record_Type__c", "Status__c", "Total__c", "Open_Amount__c", "Currency__c", "Due_Date__c", "Days_Overdue__c"),
+        "Application__c",
+    ),
+    "NetSuite_Document_Line__c": ("Line_Type__c", "Item__c", "Applied_To__c", "Quantity__c", "Amount__c"),
     "Remittance__c": ("Application__c", "Amount__c", "Currency__c", "Payment_Date__c", "Running_Balance__c"),
 }
 EDITED = ("Account", "Contact", "Opportunity", "OpportunityLineItem")

@@ -83,6 +83,7 @@ class Field:
     auto_number: str | None = None
     summary: Summary | None = None
     calculated: bool = False
+    formula: str | None = None
 
     @property
     def is_key(self) -> bool:
@@ -107,6 +108,7 @@ class SObjectType:
     fields: dict[str, Field] = field(default_factory=dict)
     children: dict[str, tuple[str, str]] = field(default_factory=dict)
     relationships: dict[str, Field] = field(default_factory=dict)
+    rules: list[tuple[str, str]] = field(default_factory=list)  # active validation rules: formula and sentence
 
     def field(self, name: str) -> Field:
         """The field *name*. Raises ``Refused`` INVALID_FIELD."""
@@ -159,6 +161,10 @@ class Schema:
                 raise ValueError(f"the fake Salesforce does not know the standard object {folder.name}")
             for path in sorted(folder.glob("fields/*.field-meta.xml")):
                 owner.add(_custom_field(owner.name, etree.parse(path, _parser()).getroot(), root))
+            for path in sorted(folder.glob("validationRules/*.validationRule-meta.xml")):
+                rule = etree.parse(path, _parser()).getroot()
+                if _first(rule, "active") == "true":
+                    owner.rules.append((_first(rule, "errorConditionFormula"), _first(rule, "errorMessage")))
         schema._finish()
         return schema
 
@@ -312,6 +318,7 @@ def _custom_field(owner: str, node: Any, root: Path) -> Field:
         auto_number=_first(node, "displayFormat", "{0}") if kind == "AutoNumber" else None,
         summary=_summary(node) if kind == "Summary" else None,
         calculated=calculated,
+        formula=_first(node, "formula") if formula else None,
     )
 
 

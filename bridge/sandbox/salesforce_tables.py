@@ -126,6 +126,7 @@ class User:
     id: str
     username: str
     bypass: bool = False
+    permissions: frozenset[str] = frozenset()  # custom permissions by API name
 
 
 @dataclass

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from tests.salesforce_metadata import source_references as sources
 from tests.salesforce_metadata.dx_package import Component, Package, child
 
-MIRRORS = {"NetSuite_Order__c", "NetSuite_Order_Line__c", "Remittance__c"}
+MIRRORS = {
+    *("NetSuite_Order__c", "NetSuite_Order_Line__c", "Remittance__c"),
+    *("NetSuite_Document__c", "NetSuite_Document_Line__c"),
+}
 READ_ONLY = re.compile(r"\.(NetSuite_\w+|Bridge_Version__c|Remitted_Amount__c|Remaining_Balance__c)$")
 PUSHED = {"Account", "Contact", "Opportunity"}
 NAMED_IN_FULL = {"fields": "fullName", "listViews": "fullName", "validationRules": "fullName"}
@@ -64,6 +67,11 @@ def formulas_resolve(package: Package) -> Iterator[str]:
                 yield f"{one.path} names the field {name}"
         for name in set(re.findall(r"\$Permission\.(\w+)", formula)) - permissions:
             yield f"{one.path} names the permission {name}"
+    for object_name, fields in package.fields.items():
+        for one in fields.values():
+            for name in set(re.findall(r"(?<![.\w])\w+__c\b", one.text("formula"))):
+                if not package.has_field(object_name, name):
+                    yield f"{one.path} names the field {name}"
     guarded = {one.path.split("/")[-3] for one in package.of("validationRules") if one.text("active") == "true"}
     for object_name in sorted((MIRRORS | PUSHED) - guarded):
         yield f"no active validation rule keeps people off {object_name}"

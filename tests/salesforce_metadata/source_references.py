@@ -83,8 +83,14 @@ def fixtures_match_apex(package: Package) -> Iterator[str]:
         for block in (outer, *inner)
     }
     parts = {
-        "orders": "Order", "fees": "Fee", "remittances": "Remittance", "lines": "Line", "commissions": "Commission"
-    }  # fmt: skip
+        "orders": "Order",
+        "fees": "Fee",
+        "remittances": "Remittance",
+        "lines": "Line",
+        "commissions": "Commission",
+        "receivables": "Receivable",
+        "documents": "Document",
+    }
 
     def compare(path: str, given: object, name: str) -> Iterator[str]:
         if isinstance(given, list):

@@ -136,6 +136,30 @@ export default class NetsuiteStatus extends LightningElement {
     return this.remittances.length > 0;
   }
 
+  get receivables() {
+    return (this.status.receivables ?? []).map((sum) => ({
+      ...sum,
+      key: sum.currencyCode ?? "none",
+      currencyCode: sum.currencyCode ?? this.currencyCode,
+      isOverdue: sum.overdue > 0
+    }));
+  }
+
+  get documents() {
+    return (this.status.documents ?? []).map((one) => ({
+      ...one,
+      currencyCode: one.currencyCode ?? this.currencyCode,
+      page: pageOf(one.id),
+      shownStatus: one.overdue
+        ? `Overdue: ${one.daysOverdue} ${one.daysOverdue === 1 ? "day" : "days"}`
+        : one.status
+    }));
+  }
+
+  get hasDocuments() {
+    return this.documents.length > 0;
+  }
+
   async handleRefresh() {
     await refreshApex(this.wired);
   }

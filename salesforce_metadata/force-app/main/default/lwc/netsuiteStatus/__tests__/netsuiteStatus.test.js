@@ -257,6 +257,35 @@ describe("the NetSuite status of a record", () => {
     ]);
   });
 
+  it("shows what is billed, paid, open and overdue, each currency by itself", async () => {
+    const element = await shown(APPLICATION);
+    const sums = element.shadowRoot.querySelectorAll(".receivable");
+
+    expect(sums).toHaveLength(2);
+    expect(find(element, ".billed").value).toBe(500);
+    expect(find(element, ".paid").value).toBe(100);
+    expect(find(element, ".open").value).toBe(400);
+    expect(
+      [...sums].map((one) => one.querySelector(".overdue")?.value)
+    ).toEqual([400, undefined]);
+  });
+
+  it("lists invoices and credits with how long they are overdue", async () => {
+    const element = await shown(APPLICATION);
+    const told = [...element.shadowRoot.querySelectorAll(".document-status")];
+
+    expect(told.map((one) => one.textContent)).toEqual([
+      "Fully Applied",
+      "Overdue: 1 day"
+    ]);
+  });
+
+  it("says that there are no invoices", async () => {
+    const element = await shown(NEW_ACCOUNT);
+
+    expect(find(element, ".no-documents").textContent).toContain("No invoices");
+  });
+
   it("reads the status anew on request", async () => {
     const element = await shown(APPLICATION);
 

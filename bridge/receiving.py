@@ -5,13 +5,24 @@ Must not know: any system's protocol, HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bridge.ledger import Writing, messages, plain
 from bridge.mapping import Syncs
 from bridge.ports import Received, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What came in one call. *write_back*: nobody waits for what becomes of it."""
+
+    received: Sequence[Received]
+    origin: str
+    correlation: str
+    priority: int = messages.BULK
+    write_back: bool = True
 
 
 def accept(
@@ -28,27 +39,37 @@ def accept(
     """Store what arrived, in the caller's transaction, and return the ids of the messages that are new.
 
     A sync that is *on_demand* takes part once its record exists or something waits for it, or when it alone is asked
-    for (*only*). A deletion is as new as what is known of its record: nobody counts versions for it.
+    for (*only*).
     """
+    return accept_all(writing, syncs, [Arrived(received, origin, correlation, priority, write_back)], only=only)
+
+
+def accept_all(
+    writing: Writing, syncs: Syncs, calls: Sequence[Arrived], *, only: str | None = None, shut: Container[str] = ()
+) -> list[int]:
+    """Store what came in several calls, as `accept` does. Nobody is woken for the syncs *shut*.
+
+    A deletion is as new as what is known of its record: nobody counts versions for it. So it must not come together
+    with calls that could bring a save of the same record.
+    """
+    every = [it for call in calls for it in call.received]
     late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
-    asked = [(name, it.id) for name in late for it in received if it.kind == syncs.pushes[name].source]
+    asked = [(name, it.id) for name in late for it in every if it.kind == syncs.pushes[name].source]
     wanted = messages.wanted(writing.connection, asked)
-    newest = messages.newest(writing.connection, [it.id for it in received if it.deleted], syncs.pushes)
-    kinds = {it.kind for it in received}
-    reads, concerned = {it: syncs.reads(it) for it in kinds}, {it: syncs.of_source(it) for it in kinds}
+    newest = messages.newest(writing.connection, [it.id for it in every if it.deleted], syncs.pushes)
+    kinds = {it.kind for it in every}
+    reads = {it: syncs.reads(it) for it in kinds}
+    concerned = {it: [push for push in syncs.of_source(it) if only in (None, push.name)] for it in kinds}
     new: list[messages.New] = []
-    for it in received:
-        if it.deleted:
-            # A record that nobody ever saw saved has no version yet: whatever restores it is newer.
-            version, stamp = newest.get(it.id, (0, it.modified_at))
-            it = replace(it, version=version, modified_at=max(it.modified_at, stamp + timedelta(microseconds=1)))
-        fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
-        payload, mark = plain.dumps(fields), plain.source_mark(fields, reads[it.kind])
-        for push in concerned[it.kind]:
-            unasked = push.on_demand and push.name != only and (push.name, it.id) not in wanted
-            if unasked or (only is not None and push.name != only):
-                continue
-            new.append(
+    for call in calls:
+        for it in call.received:
+            if it.deleted:
+                # A record that nobody ever saw saved has no version yet: whatever restores it is newer.
+                version, stamp = newest.get(it.id, (0, it.modified_at))
+                it = replace(it, version=version, modified_at=max(it.modified_at, stamp + timedelta(microseconds=1)))
+            fields = {**it.fields, "Id": it.id, **({"@deleted": it.merged_into or True} if it.deleted else {})}
+            payload, mark = plain.dumps(fields), plain.source_mark(fields, reads[it.kind])
+            new += [
                 messages.New(
                     push.name,
                     it.kind,
@@ -57,14 +78,17 @@ def accept(
                     it.modified_at,
                     lane_of(it),
                     payload,
-                    origin,
+                    call.origin,
                     mark,
                     it.user,
-                    priority,
-                    write_back,
+                    call.priority,
+                    call.write_back,
+                    correlation=call.correlation,
                 )
-            )
-    return messages.accept(writing, new, correlation)
+                for push in concerned[it.kind]
+                if not push.on_demand or push.name == only or (push.name, it.id) in wanted
+            ]
+    return messages.accept(writing, new, shut=shut)
 
 
 def lane_of(it: Received) -> str:

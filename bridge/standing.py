@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, select
+from sqlalchemy import Connection, Row, and_, func, select
 
 from bridge.ledger.links import of_source
+from bridge.ledger.many import among
 from bridge.ledger.models import HELD, message
 from bridge.ports import Ref
 from bridge.records.status import SYNC, Made, Shown, overall
@@ -23,7 +24,7 @@ CONFIRM = "confirm:"  # before a sync's name: messages that say nothing about th
 
 _TOP = (
     select(message.c.sync, message.c.source_id, func.max(message.c.version).label("version"))
-    .where(message.c.source_id.in_(bindparam("ids", expanding=True)))
+    .where(among(message.c.source_id, "ids"))
     .where(message.c.sync.not_in((SYNC, BALANCE)), message.c.sync.not_like(f"{CONFIRM}%"))
     .group_by(message.c.sync, message.c.source_id)
     .subquery()

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+import orjson
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.ledger import many
 from bridge.ledger.models import audit, audit_head
 
 CHAINS = 16
@@ -56,8 +58,8 @@ _MOVE = (
     .where(audit_head.c.chain == bindparam("c"))
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 )
-_INSERT = insert(audit)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_COLUMNS = ("seq", *FIELDS, "hash")
+_VALUES = attrgetter(*FIELDS)
 
 
 def start(connection: Connection) -> None:
@@ -71,12 +73,15 @@ def start(connection: Connection) -> None:
 
 def digest(key: bytes, previous: str, at: datetime, values: Sequence[Any]) -> str:
     """Return the hash of one row: HMAC-SHA256 under *key* of the previous hash and the row's own values."""
-    parts = [previous, at.astimezone(UTC).isoformat(), *values]
-    body = _ENCODER.encode(parts).encode()
-    return hmac.new(key, body, hashlib.sha256).hexdigest() if key else hashlib.sha256(body).hexdigest()
+    return _digest(key, [previous, at.astimezone(UTC).isoformat(), *values])
 
 
-def _hashed(values: list[Any]) -> list[Any]:
+def _digest(key: bytes, parts: Sequence[Any]) -> str:
+    body = orjson.dumps(parts)
+    return hmac.digest(key, body, "sha256").hex() if key else hashlib.sha256(body).hexdigest()
+
+
+def _hashed(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values if any(it is not None for it in values[len(_FIRST) :]) else values[: len(_FIRST)]
 
 
@@ -92,12 +97,13 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
         head = connection.execute(_TAKE_FIRST).one()
     chain, seq, previous = head
     rows = []
+    moment = at.astimezone(UTC).isoformat()
     for entry in entries:
         seq += 1
-        values = [getattr(entry, name) for name in FIELDS]
-        previous = digest(key, previous, at, [chain, seq, *_hashed(values)])
-        rows.append({"chain": chain, "seq": seq, "at": at, "hash": previous, **dict(zip(FIELDS, values, strict=True))})
-    connection.execute(_INSERT, rows)
+        values = _VALUES(entry)
+        previous = _digest(key, (previous, moment, chain, seq, *_hashed(values)))
+        rows.append((seq, *values, previous))
+    many.insert(connection, audit, _COLUMNS, rows, {"chain": chain, "at": at})
     connection.execute(_MOVE, {"c": chain, "new_seq": seq, "new_hash": previous})
 
 
@@ -136,7 +142,7 @@ def verify(connection: Connection, key: bytes) -> Iterator[str]:
         query = select(audit).where(audit.c.chain == chain).order_by(audit.c.seq)
         rows = connection.execute(query, execution_options={"yield_per": 1000})
         for expected, row in enumerate(rows, start=1):
-            values = _hashed([getattr(row, name) for name in FIELDS])
+            values = _hashed(_VALUES(row))
             if row.seq != expected:
                 yield f"Chain {chain} lacks row {expected}: it was deleted, or rows were renumbered."
             elif row.hash != digest(key, previous, row.at, [chain, expected, *values]):

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
+from bridge.ledger import many
 from bridge.ledger.models import lane, message
 
 LEASE = timedelta(minutes=4)  # longer than the wait for a slot and the longest call (60 + 120 s) with a margin
 
 _FREE = or_(lane.c.lease_until.is_(None), lane.c.lease_until <= bindparam("now"))
-_NAMED = select(lane.c.key).where(lane.c.key.in_(bindparam("keys", expanding=True)), _FREE).order_by(lane.c.key)
+_NAMED = select(lane.c.key).where(many.among(lane.c.key, "keys"), _FREE).order_by(lane.c.key)
 _DUE = (
     select(lane.c.key)
     .where(lane.c.due_at <= bindparam("now"), _FREE)
@@ -38,16 +38,14 @@ _RELEASE = (
     .where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e"))
     .values(owner=None, lease_until=None, due_at=bindparam("d"), priority=bindparam("p"))
 )
-_MINE = select(lane.c.key, lane.c.epoch).where(lane.c.key.in_(bindparam("keys", expanding=True))).order_by(lane.c.key)
+_MINE = select(lane.c.key, lane.c.epoch).where(many.among(lane.c.key, "keys")).order_by(lane.c.key)
 
 
 _NEXT = (
     select(
         message.c.queue, func.min(func.coalesce(message.c.due_at, message.c.created_at)), func.min(message.c.priority)
     )
-    .where(
-        message.c.queue.in_(bindparam("keys", expanding=True)), message.c.sync.not_in(bindparam("shut", expanding=True))
-    )
+    .where(many.among(message.c.queue, "keys"), message.c.sync.not_in(bindparam("shut", expanding=True)))
     .group_by(message.c.queue)
 )
 
@@ -74,28 +72,20 @@ class Lease:
     epoch: int
 
 
-@cache
-def _wake(dialect: str) -> Any:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(lane).values(key=bindparam("k"), epoch=0, due_at=bindparam("d"), priority=bindparam("p"))
-    new = statement.excluded
-    sooner = or_(lane.c.due_at.is_(None), lane.c.due_at > new.due_at)
-    ahead = or_(lane.c.due_at.is_(None), lane.c.priority > new.priority)
-    return statement.on_conflict_do_update(
-        index_elements=[lane.c.key],
-        set_={
-            "due_at": case((sooner, new.due_at), else_=lane.c.due_at),
-            "priority": case((ahead, new.priority), else_=lane.c.priority),
-        },
-    )
+_SOONER = """ON CONFLICT (key) DO UPDATE SET
+    due_at = CASE WHEN lane.due_at IS NULL OR lane.due_at > excluded.due_at THEN excluded.due_at ELSE lane.due_at END,
+    priority = CASE WHEN lane.due_at IS NULL OR lane.priority > excluded.priority
+        THEN excluded.priority ELSE lane.priority END"""
 
 
-def wake(connection: Connection, due: Mapping[str, tuple[datetime, int]]) -> None:
-    """Say that lanes have work from a moment on, creating them if need be. *due*: key → (moment, priority)."""
-    if not due:
-        return
-    rows = [{"k": key, "d": at, "p": priority} for key, (at, priority) in sorted(due.items())]
-    connection.execute(_wake(connection.dialect.name), rows)
+def wake(connection: Connection, due: Mapping[str, tuple[datetime | None, int]]) -> None:
+    """Say that lanes have work from a moment on, creating them if need be. *due*: key → (moment, priority).
+
+    Without a moment they have work that is paused.
+    """
+    if due:
+        rows = [(key, at, priority) for key, (at, priority) in sorted(due.items())]
+        many.insert(connection, lane, ("key", "due_at", "priority"), rows, {"epoch": 0}, _SOONER)
 
 
 def lease(

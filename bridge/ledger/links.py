@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.ledger import Writing, plain
+from bridge.ledger import Writing, many, plain
 from bridge.ledger.models import link
 
 _BY_SOURCE = select(link).where(tuple_(link.c.sync, link.c.source_id).in_(bindparam("pairs", expanding=True)))
 _BY_TARGET = select(link).where(tuple_(link.c.sync, link.c.target_id).in_(bindparam("pairs", expanding=True)))
-_OF_SOURCES = select(link).where(link.c.source_id.in_(bindparam("ids", expanding=True)))
+_OF_SOURCES = select(link).where(many.among(link.c.source_id, "ids"))
 PAIRS = 400  # two bind values a pair, and SQLite takes a few thousands
 
 

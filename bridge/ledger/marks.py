@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.ledger import Writing
+from bridge.ledger import Writing, many
 from bridge.ledger.models import call, occurrence, pause, watermark
 
 PROBE = timedelta(minutes=5)  # how often a paused system is asked whether it is back
@@ -35,10 +35,13 @@ class Pause:
 
 
 _PAUSES = select(pause)
+_PAUSES_KEPT = _PAUSES.order_by(pause.c.scope).with_for_update(read=True, key_share=True)
 
 
-def pauses(connection: Connection) -> list[Pause]:
-    return [Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in connection.execute(_PAUSES)]
+def pauses(connection: Connection, *, keep: bool = False) -> list[Pause]:
+    """Return what is paused. *keep* lets nobody end these pauses until this transaction has ended."""
+    found = connection.execute(_PAUSES_KEPT if keep else _PAUSES)
+    return [Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in found]
 
 
 def start_pause(
@@ -140,29 +143,30 @@ def move_watermark(writing: Writing, job: str, until: datetime, *, actor: str = 
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A callout seen before. What became of its records stands in the ledger, and answers a repetition."""
+class Seen:
+    """A callout. What became of its records stands in the ledger, and answers a repetition."""
 
+    org: str
+    id: str
     body_hash: str
     correlation: str
 
 
-def open_call(writing: Writing, org: str, call_id: str, body_hash: str, correlation: str) -> Call | None:
-    """Remember a callout; return the earlier one of the same id, if there was one."""
-    values = {"org": org, "id": call_id, "body_hash": body_hash, "correlation": correlation}
-    statement = _open(writing.connection.dialect.name)
-    if writing.connection.execute(statement, {**values, "received_at": writing.now}).first() is not None:
-        return None
-    row = writing.connection.execute(select(call).where(call.c.org == org, call.c.id == call_id)).one()
-    return Call(row.body_hash, row.correlation)
+_CALL = ("org", "id", "body_hash", "correlation")
+_CALLS = select(call).where(many.among(call.c.org, "orgs"), many.among(call.c.id, "ids"))
+
+
+def open_calls(writing: Writing, new: Sequence[Seen]) -> dict[tuple[str, str], Seen]:
+    """Remember callouts; return by (org, id) who came first: the given one itself, or an earlier one of the same id."""
+    connection = writing.connection
+    # In one order, or two transactions with the same calls would wait for each other.
+    rows = sorted((it.org, it.id, it.body_hash, it.correlation) for it in new)
+    once = "ON CONFLICT (org, id) DO NOTHING"
+    many.insert(connection, call, _CALL, rows, {"received_at": writing.now}, once)
+    found = connection.execute(_CALLS, {"orgs": {it.org for it in new}, "ids": [it.id for it in new]})
+    return {(row.org, row.id): Seen(row.org, row.id, row.body_hash, row.correlation) for row in found}
 
 
 def knows_call(connection: Connection, org: str, call_id: str) -> bool:
     """Say whether a callout was accepted."""
     return connection.execute(select(call.c.id).where(call.c.org == org, call.c.id == call_id)).first() is not None
-
-
-@cache
-def _open(dialect: str) -> Any:
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(call)
-    return statement.on_conflict_do_nothing(index_elements=["org", "id"]).returning(call.c.id)

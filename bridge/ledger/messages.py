@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, insert, select, text, union, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.ledger import Writing, lanes
+from bridge.ledger import Writing, lanes, many
 from bridge.ledger.models import OPEN, PENDING, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
@@ -21,14 +20,14 @@ INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
 FAR = datetime(9000, 1, 1, tzinfo=UTC)
 _BY_QUEUE = (
     select(message)
-    .where(message.c.queue.in_(bindparam("keys", expanding=True)))
+    .where(many.among(message.c.queue, "keys"))
     .order_by(case((message.c.due_at > bindparam("now", type_=Instant()), 1), else_=0), message.c.id)
     .limit(bindparam("most"))
 )
 _HOLD = text("SELECT pg_advisory_xact_lock(7202, hashtext(:id))")
 _BY_ID = select(message).where(message.c.id.in_(bindparam("ids", expanding=True))).order_by(message.c.id)
 _SENT = select(message.c.sync, message.c.source_id, message.c.actor, message.c.source_hash).where(
-    message.c.source_id.in_(bindparam("ids", expanding=True)),
+    many.among(message.c.source_id, "ids"),
     message.c.state == "delivered",
     message.c.settled_at > bindparam("since"),
 )
@@ -40,11 +39,11 @@ _ATTEMPT = insert(attempt)
 _WAITING = select(
     message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
     message.c.waits_for,
-).where(message.c.waits_for.in_(bindparam("names", expanding=True)))  # fmt: skip
+).where(many.among(message.c.waits_for, "names"))  # fmt: skip
 _WANTED = union(
-    select(message.c.waits_for).where(message.c.waits_for.in_(bindparam("names", expanding=True))),
+    select(message.c.waits_for).where(many.among(message.c.waits_for, "names")),
     select(link.c.sync + ":" + link.c.source_id).where(
-        link.c.sync.in_(bindparam("syncs", expanding=True)), link.c.source_id.in_(bindparam("ids", expanding=True))
+        many.among(link.c.sync, "syncs"), many.among(link.c.source_id, "ids")
     ),
 )
 # What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
@@ -68,48 +67,29 @@ class New:
     priority: int = BULK
     write_back: bool = True
     forced: bool = False
+    correlation: str = ""  # of its own call, where several calls are stored together
 
 
-@cache
-def _accept(dialect: str) -> Any:
-    insert_here = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    once = ["sync", "source_id", "version", "modified_at"]
-    statement = insert_here(message).on_conflict_do_nothing(index_elements=once)
-    told = (message.c.id, message.c.sync, message.c.source_id, message.c.lane, message.c.actor, message.c.origin)
-    return statement.returning(*told)
+_GIVEN = (
+    "sync", "source_kind", "source_id", "version", "modified_at", "lane", "queue", "priority", "payload", "source_hash",
+    "origin", "actor", "correlation", "forced", "write_back",
+)  # fmt: skip
+_ONCE = "ON CONFLICT (sync, source_id, version, modified_at) DO NOTHING"
+_TOLD = ("id", "sync", "source_id", "version", "lane", "actor", "origin", "correlation")
+_LAST = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'message'")
+_SINCE = text(f"SELECT {', '.join(_TOLD)} FROM message WHERE id > :last ORDER BY id")  # noqa: S608 - our own names
 
 
-def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
-    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the new ids."""
+def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut: Container[str] = ()) -> list[int]:
+    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the new ids.
+
+    Nobody is woken for messages of the syncs *shut*, which are paused: whoever ends the pause makes their lanes due.
+    """
     if not new:
         return []
     # Always in one order: two transactions that bring the same records in turn would wait for each other.
-    new = sorted(new, key=lambda it: it.source_id)
-    rows = [
-        {
-            "sync": it.sync,
-            "source_kind": it.source_kind,
-            "source_id": it.source_id,
-            "version": it.version,
-            "modified_at": it.modified_at,
-            "lane": it.lane,
-            "queue": it.lane,
-            "priority": it.priority,
-            "state": PENDING,
-            "payload": it.payload,
-            "source_hash": it.source_hash,
-            "origin": it.origin,
-            "actor": it.actor,
-            "correlation": correlation,
-            "forced": it.forced,
-            "write_back": it.write_back,
-            "attempts": 0,
-            "crashes": 0,
-            "created_at": writing.now,
-        }
-        for it in new
-    ]
-    stored = writing.connection.execute(_accept(writing.connection.dialect.name), rows).all()
+    new = sorted(new, key=attrgetter("source_id"))
+    stored = _store(writing, new, correlation)
     for row in stored:
         writing.say(
             "received",
@@ -117,24 +97,48 @@ def accept(writing: Writing, new: Sequence[New], correlation: str) -> list[int]:
             sync=row.sync,
             source_id=row.source_id,
             message_id=row.id,
-            correlation=correlation,
+            correlation=row.correlation,
         )
     if len(stored) < len(new):
-        _say_repeated(writing, new, {(row.sync, row.source_id) for row in stored}, correlation)
+        kept = {(row.sync, row.source_id, row.version, row.correlation) for row in stored}
+        _say_repeated(writing, new, correlation, kept)
     priority: dict[str, int] = {}
     for it in new:
         priority[it.lane] = min(it.priority, priority.get(it.lane, it.priority))
-    wake(writing, {row.lane: (writing.now, priority[row.lane]) for row in stored})
+    asleep = {row.lane: (None, priority[row.lane]) for row in stored if row.sync in shut}
+    awake = {row.lane: (writing.now, priority[row.lane]) for row in stored if row.sync not in shut}
+    lanes.wake(writing.connection, {**asleep, **awake})
+    writing.wakes.update(awake)
     return [row.id for row in stored]
 
 
-def _say_repeated(writing: Writing, new: Sequence[New], stored: set[tuple[str, str]], correlation: str) -> None:
+def _store(writing: Writing, new: Sequence[New], correlation: str) -> Sequence[Row[Any]]:
+    connection = writing.connection
+    rows = [
+        (
+            it.sync, it.source_kind, it.source_id, it.version, it.modified_at, it.lane, it.lane, it.priority,
+            it.payload, it.source_hash, it.origin, it.actor, it.correlation or correlation, it.forced, it.write_back,
+        )
+        for it in new
+    ]  # fmt: skip
+    common = {"state": PENDING, "attempts": 0, "crashes": 0, "created_at": writing.now}
+    if connection.dialect.name == "postgresql":
+        told = f"{_ONCE} RETURNING {', '.join(_TOLD)}"
+        return many.insert(connection, message, _GIVEN, rows, common, told).all()
+    # SQLite's driver returns nothing of many rows. But it has one writer at a time, and never uses a number twice.
+    last = connection.execute(_LAST).scalar() or 0
+    many.insert(connection, message, _GIVEN, rows, common, _ONCE)
+    return connection.execute(_SINCE, {"last": last}).all()
+
+
+def _say_repeated(
+    writing: Writing, new: Sequence[New], correlation: str, stored: Container[tuple[str, str, int, str]]
+) -> None:
     """Keep that a callout brought what another had brought; a pull's overlap does so all the time."""
     for it in new:
-        if it.origin == "callout" and (it.sync, it.source_id) not in stored:
-            writing.say(
-                "repeated", it.actor or it.origin, sync=it.sync, source_id=it.source_id, correlation=correlation
-            )
+        whose = it.correlation or correlation
+        if it.origin == "callout" and (it.sync, it.source_id, it.version, whose) not in stored:
+            writing.say("repeated", it.actor or it.origin, sync=it.sync, source_id=it.source_id, correlation=whose)
 
 
 def wake(writing: Writing, due: Mapping[str, tuple[datetime, int]]) -> None:
@@ -148,7 +152,7 @@ def wanted(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tupl
     if not pairs:
         return set()
     names = {f"{sync}:{source_id}": (sync, source_id) for sync, source_id in pairs}
-    asked = {"names": list(names), "syncs": [sync for sync, _ in pairs], "ids": [it for _, it in pairs]}
+    asked = {"names": list(names), "syncs": {sync for sync, _ in pairs}, "ids": [it for _, it in pairs]}
     return {names[it] for it in connection.execute(_WANTED, asked).scalars() if it in names}
 
 

@@ -41,6 +41,11 @@ WAITS = "state IN ('pending', 'sending', 'deferred', 'uncertain', 'rejected', 'd
 IS_DONE = "settled_at IS NOT NULL"
 
 
+def as_text(moment: datetime) -> str:
+    """Return *moment* as SQLite keeps it."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware UTC moment to the microsecond. SQLite keeps it as text of one width, so that order is order in time."""
 
@@ -55,8 +60,7 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        utc = value.astimezone(UTC)
-        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
+        return value.astimezone(UTC) if dialect.name == "postgresql" else as_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from bridge.ports import Ref
@@ -99,19 +100,24 @@ def source_mark(fields: Mapping[str, Any], reads: Iterable[str]) -> str:
     A callout carries dates as text and numbers as they were written; a query gives them typed. *reads* lists the
     fields, ``Lines.X`` for a field of a line.
     """
-    wanted: dict[str, Any] = {}
-    inner: dict[str, list[str]] = {}
-    for name in reads:
-        child, _, part = name.partition(".")
-        if part:
-            inner.setdefault(child, []).append(part)
-        elif fields.get(name) is not None:
-            wanted[name] = _as_text(fields[name])
+    own, inner = _split(tuple(reads))
+    wanted: dict[str, Any] = {it: _as_text(fields[it]) for it in own if fields.get(it) is not None}
     for child, parts in inner.items():
         # In the order of their ids: neither a callout nor a query promises one.
         rows = sorted(fields.get(child) or (), key=lambda row: str(row.get("Id")))
         wanted[child] = [{it: _as_text(row[it]) for it in parts if row.get(it) is not None} for row in rows]
     return hashlib.sha256(_SORTED.encode(wanted).encode()).hexdigest()[:40]
+
+
+@lru_cache(maxsize=64)  # as many as there are objects
+def _split(reads: tuple[str, ...]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the fields of a record, and those of its lines by the name of their list."""
+    own: list[str] = []
+    inner: dict[str, list[str]] = {}
+    for name in reads:
+        child, _, part = name.partition(".")
+        (inner.setdefault(child, []) if part else own).append(part or name)
+    return own, inner
 
 
 def _as_text(value: Any) -> Any:

@@ -26,6 +26,7 @@ from werkzeug.wrappers import Response
 
 from bridge.delivery import Delivery
 from bridge.failpoints import reached
+from bridge.intake import Call, Intake
 from bridge.ledger import Writing, marks, messages
 from bridge.ports import Received
 from bridge.receiving import accept, lane_of
@@ -81,6 +82,7 @@ def create_callouts(
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=wire.MAX_BYTES)
     hands = Hands()
+    intake = Intake(engine.ledger, engine.syncs, engine.netsuite.url)
 
     @app.post("/v1/push/<kind>")
     def push(kind: str) -> Response:
@@ -95,7 +97,7 @@ def create_callouts(
             if wait_s:
                 slower = wire.Refused(429, "TOO_MANY_RECORDS", "Salesforce sends more records than the bridge accepts.")
                 return _refusal(slower, math.ceil(wait_s))
-            return _answer(engine, hands, callout, until)
+            return _answer(engine, intake, hands, callout, until)
         except RequestEntityTooLarge:
             return _refusal(wire.Refused(413, "TOO_LARGE", "The call is larger than 2 MB; send fewer records in one."))
         except signature.Unsigned as unsigned:
@@ -111,36 +113,56 @@ def create_callouts(
     return app
 
 
-def _answer(engine: Delivery, hands: Hands, callout: wire.Callout, until: float) -> Response:
+def _answer(engine: Delivery, intake: Intake, hands: Hands, callout: wire.Callout, until: float) -> Response:
     """Store the call and deliver it as far as the time allows; see the module's docstring."""
     few = len(callout.received) <= INTERACTIVE
+    if not few or intake.is_paused({it.kind for it in callout.received}):
+        priority = messages.INTERACTIVE if few else messages.BULK
+        taken = intake.take(Call(callout.org, callout.id, callout.body_hash, callout.received, priority))
+        reached("after_accept")
+        if taken.is_reused:
+            raise _reused()
+        correlation, found = taken.correlation, taken.found
+    else:
+        correlation, found = _deliver(engine, hands, callout, until)
+    late = [it for it in found.values() if is_open(part.state for part in it.parts)]
+    unpromised = [it.id for it in late if not all(part.write_back for part in it.parts if is_open([part.state]))]
+    if unpromised and few:
+        engine.promise_write_back(unpromised)
+    results = tuple(_result(it, found.get(it.id)) for it in callout.received)
+    reached("before_answer")
+    answer = wire.Answer(correlation, results)
+    return Response(wire.encode(answer), status=202 if late else 200, mimetype="application/json")
+
+
+def _deliver(engine: Delivery, hands: Hands, callout: wire.Callout, until: float) -> tuple[str, Found]:
+    """Store a call that somebody waits for and deliver it at once; what lasts longer goes on without us."""
     ids = list(dict.fromkeys(it.id for it in callout.received))
     correlations: list[str] = []  # the last one counts: a transaction that was lost to another is done again
 
     def store(writing: Writing) -> Sequence[str]:
-        correlation = uuid.uuid4().hex
-        earlier = marks.open_call(writing, callout.org, callout.id, callout.body_hash, correlation)
-        if earlier is not None:
-            if earlier.body_hash != callout.body_hash:
-                raise wire.Refused(409, "CALL_ID_REUSED", "Another call with this id and another content was accepted.")
-            correlations.append(earlier.correlation)
+        seen = marks.Seen(callout.org, callout.id, callout.body_hash, uuid.uuid4().hex)
+        first = marks.open_calls(writing, [seen])[callout.org, callout.id]
+        correlations.append(first.correlation)
+        if first.body_hash != callout.body_hash:
+            raise _reused()
+        if first != seen:
             return []
-        correlations.append(correlation)
         accept(
             writing,
             engine.syncs,
             callout.received,
             origin="callout",
-            correlation=correlation,
-            priority=messages.INTERACTIVE if few else messages.BULK,
-            write_back=not few or time.monotonic() >= until,
+            correlation=seen.correlation,
+            priority=messages.INTERACTIVE,
+            write_back=time.monotonic() >= until,
         )
-        return sorted({lane_of(it) for it in callout.received}) if few else []
+        return sorted({lane_of(it) for it in callout.received})
 
     def carry() -> Found:
         engine.deliver(accept=store, interactive=True, until=until)
         reached("after_accept")
-        return engine.settle(ids, until) if few else engine.standing(ids)
+        return engine.settle(ids, until)
 
     found = hands.within(until, carry)
     if found is None:
@@ -149,13 +171,11 @@ def _answer(engine: Delivery, hands: Hands, callout: wire.Callout, until: float)
         if not is_stored:
             engine.ledger.commit(store)  # for the background; whoever comes second finds it stored
         found = engine.standing(ids)
-    late = [it.id for it in found.values() if is_open(part.state for part in it.parts)]
-    if late and few:
-        engine.promise_write_back(late)
-    results = tuple(_result(it, found.get(it.id)) for it in callout.received)
-    reached("before_answer")
-    answer = wire.Answer(correlations[-1], results)
-    return Response(wire.encode(answer), status=202 if late else 200, mimetype="application/json")
+    return correlations[-1], found
+
+
+def _reused() -> wire.Refused:
+    return wire.Refused(409, "CALL_ID_REUSED", "Another call with this id and another content was accepted.")
 
 
 def _result(it: Received, standing: Standing | None) -> wire.Result:

@@ -74,13 +74,15 @@ def claimed(ledger):
 
 
 def test_the_same_call_is_opened_once(ledger):
+    calls = [marks.Seen("00D", "call", "hash", "one"), marks.Seen("00D", "call", "other", "two")]
     with ledger.write() as writing:
-        first = marks.open_call(writing, "00D", "call", "hash", "one")
+        first = marks.open_calls(writing, calls)
     with ledger.write() as writing:
-        second = marks.open_call(writing, "00D", "call", "other", "two")
+        other = marks.Seen("00E", "call", "hash", "four")
+        later = marks.open_calls(writing, [marks.Seen("00D", "call", "hash", "three"), other])
 
-    assert first is None
-    assert (second.body_hash, second.correlation) == ("hash", "one")
+    assert first == {("00D", "call"): calls[0]}
+    assert later == {("00D", "call"): calls[0], ("00E", "call"): other}
 
 
 # --- lanes

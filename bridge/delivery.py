@@ -55,8 +55,10 @@ class Delivery:
         self.ledger, self.syncs = ledger, syncs
         ledger.mapping = version([*syncs.pushes.values(), *syncs.pulls.values()])
         self.netsuite, self.salesforce = netsuite, salesforce
-        self.owner = uuid.uuid4().hex[:12]
-        self.alert = alert
+        self.owner, self.alert = uuid.uuid4().hex[:12], alert
+        self.trials: set[str] = (
+            set()
+        )  # paused syncs of which the next message may be sent, to see whether they are back
         self._settled = threading.Condition()
 
     def receive(self, received: Sequence[Received], *, origin: str, correlation: str) -> list[int]:
@@ -88,7 +90,8 @@ class Delivery:
         while accept is not None or (more and (until is None or time.monotonic() < until)):
             due = taking = most
             if keys is None and accept is None:
-                due = self._count_due(most * hands)
+                with self.ledger.read() as connection:
+                    due = lanes.count_due(connection, self.ledger.now(connection), most * hands)
                 if not due:
                     break
                 taking = min(most, max(FEWEST, -(-due // hands)))
@@ -114,10 +117,6 @@ class Delivery:
                 break
         return count
 
-    def _count_due(self, most: int) -> int:
-        with self.ledger.read() as connection:
-            return lanes.count_due(connection, self.ledger.now(connection), most)
-
     def _begin(
         self, keys: Sequence[str] | None, most: int, accept: Callable[[Writing], Sequence[str]] | None, writing: Writing
     ) -> tuple[Sequence[str] | None, list[Lease], Prepared]:
@@ -125,7 +124,7 @@ class Delivery:
             keys = accept(writing)
         leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
         writing.wakes.difference_update(it.key for it in leases)  # nobody else could do anything there now
-        prepared = prepare(writing, leases, self.syncs, self.netsuite.url) if leases else Prepared()
+        prepared = prepare(writing, leases, self.syncs, self.netsuite.url, self.trials) if leases else Prepared()
         if leases and not prepared.work:
             release(writing, leases, self.syncs, prepared.paused)
         return keys, leases, prepared
@@ -173,8 +172,7 @@ class Delivery:
 
     def _lanes(self, ids: Sequence[str]) -> list[str]:
         """Return the lanes in which the open messages of *ids* lie, and those of what they wait for in turn."""
-        found: set[str] = set()
-        seen: set[str] = set()
+        found, seen = set[str](), set[str]()
         asked = set(ids)
         with self.ledger.read() as connection:
             while asked:

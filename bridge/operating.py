@@ -5,16 +5,18 @@ Must not know: any system's protocol, HTTP.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from sqlalchemy import update
+from sqlalchemy import or_, select, update
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
 from bridge.ledger import audit, lanes, marks, messages
 from bridge.ledger.models import OPEN, PENDING, message
-from bridge.recording import covered
+from bridge.recording import ONE_SYNC, covered
 
+TRIAL_S = 1.0  # a trial is one call; what else lies in its lane is for the carrier
 STARTED = "start"  # who changed the rules, as far as a start can know; the file's own history has the author
 
 
@@ -61,7 +63,11 @@ def resume(engine: Delivery, scope: str, *, actor: str) -> bool:
 
 
 def probe(engine: Delivery) -> None:
-    """Ask paused systems whether they are back, and resume what they stopped."""
+    """Ask paused systems whether they are back, and resume what they stopped.
+
+    A sync that was refused by itself is tried with one of its messages: the system's clock says nothing about a
+    permission, and resuming on its word would tell of the same incident at every probe.
+    """
     with engine.ledger.write() as writing:
         due = marks.claim_probe(writing)
     for it in due:
@@ -74,4 +80,22 @@ def probe(engine: Delivery) -> None:
             system.now()
         except BridgeError:
             continue
-        resume(engine, it.scope, actor="probe")
+        if it.code not in ONE_SYNC or not _tried(engine, it.scope):
+            resume(engine, it.scope, actor="probe")
+
+
+def _tried(engine: Delivery, sync: str) -> bool:
+    """Send one waiting message of the paused *sync*, which resumes it if it arrives. False if none waits."""
+    with engine.ledger.read() as connection:
+        now = engine.ledger.now(connection)
+        is_due = or_(message.c.due_at.is_(None), message.c.due_at <= now)
+        waiting = select(message.c.queue).where(message.c.sync == sync, message.c.queue.is_not(None), is_due)
+        key = connection.execute(waiting.order_by(message.c.id).limit(1)).scalar()
+    if key is None:
+        return False
+    engine.trials.add(sync)
+    try:
+        engine.deliver([key], until=time.monotonic() + TRIAL_S)
+    finally:
+        engine.trials.discard(sync)
+    return True

@@ -16,7 +16,8 @@ JITTER = 0.2
 RESOLVE_AFTER = timedelta(seconds=60)  # NetSuite may go on working on a request whose caller has left
 THROTTLE_S = 2.0
 CRASHES = 3  # a record that took its worker down so often is put on a person's desk
-WAIT_FOR_PARENT = timedelta(minutes=10)  # a parent's delivery wakes its children; this is for a wake that got lost
+# A parent's delivery wakes its children; these bound how long a wake that got lost can cost.
+FIRST_LOOK, LAST_LOOK = timedelta(seconds=5), timedelta(minutes=10)
 
 _random = random.SystemRandom()
 
@@ -35,3 +36,8 @@ def throttle_after(wish_s: float | None) -> timedelta:
 def resolve_after(attempts: int) -> timedelta:
     """Return when to look an uncertain write up: not before 60 s, later each time."""
     return RESOLVE_AFTER * min(max(attempts, 1), 10)
+
+
+def look_again_after(age: timedelta) -> timedelta:
+    """Return when a message that has waited *age* for another record looks for it by itself: each time later."""
+    return min(max(age, FIRST_LOOK), LAST_LOOK)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import update
 
 from bridge.errors import Deferred, Misconfigured
-from bridge.ledger import Ledger, Writing, messages
+from bridge.ledger import Ledger, Writing, links, messages
 from bridge.ledger.models import OPEN, PENDING, REJECTED, message
 from bridge.mapping import Syncs
 from bridge.merging import CHILDREN_READ, WAITING
@@ -37,10 +38,18 @@ def fetch(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prep
     for (sync, kind), ids in wanted.items():
         with ledger.read() as connection:
             known = standing(connection, ids)
+            made = links.find(connection, [(sync, it) for it in ids])
+        if made:
+            # It was delivered while we decided to wait for it, and its delivery could not see that we do.
+            ledger.commit(partial(messages.free_waiting, made=[f"{sync}:{it}" for _, it in made]))
+            came = True
         ids = [
             it
             for it in ids
-            if not any(part.sync == sync and is_open([part.state]) for part in (known[it].parts if it in known else ()))
+            if (sync, it) not in made
+            and not any(
+                part.sync == sync and is_open([part.state]) for part in (known[it].parts if it in known else ())
+            )
         ]
         if not ids:
             continue

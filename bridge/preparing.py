@@ -37,7 +37,7 @@ from bridge.ledger.models import (
 from bridge.mapping import Pull, Push, Syncs
 from bridge.mapping import external_id as our_external_id
 from bridge.mirroring import mirrored
-from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, WAIT_FOR_PARENT
+from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
 from bridge.ports import Record, Ref
 from bridge.records import status
 from bridge.standing import CONFIRM, NewUrl, standing
@@ -45,24 +45,15 @@ from bridge.work import Prepared, Work
 
 LOG = logging.getLogger("bridge.preparing")
 
-# One list call carries about 20 transactions, or 50 entities, or 100 custom records (NetSuite Help section_1537861842).
-WEIGHTS = {
-    "customer": 1 / 50,
-    "vendor": 1 / 50,
-    "contact": 1 / 50,
-    "salesOrder": 1 / 20,
-    "purchaseOrder": 1 / 20,
-    "vendorBill": 1 / 20,
-}
-LIGHT = 1 / 100
-ROWS_A_BATCH = 200  # of a pull: one Salesforce collection
-BALANCE = 1 / 50  # each reads all rows of its Application
 ELSEWHERE = timedelta(seconds=5)  # until a moved record looks again whether its old lane has settled
 
 
-def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl = lambda ref: None) -> Prepared:
-    """Settle or select the open messages of *leases*. *url* gives a NetSuite record's page; see also the module."""
-    step = _Step(writing, leases, syncs, url)
+def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl, trials: set[str]) -> Prepared:
+    """Settle or select the open messages of *leases*. *url* gives a NetSuite record's page; see also the module.
+
+    Of a paused sync in *trials* one message is selected all the same.
+    """
+    step = _Step(writing, leases, syncs, url, trials)
     for rows in step.by_record():
         if not step.choose(rows):
             break
@@ -71,8 +62,9 @@ def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl
 
 
 class _Step:
-    def __init__(self, writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl) -> None:
+    def __init__(self, writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl, trials: set[str]) -> None:
         self.writing, self.syncs, self.url, self.now = writing, syncs, url, writing.now
+        self.trials = trials
         self.leases = {it.key: it for it in leases}
         self.changes = messages.Changes(writing)
         self.prepared = Prepared()
@@ -143,7 +135,7 @@ class _Step:
                 if row is not newest:
                     self.changes.set(row, SUPERSEDED)
         push, pull = self.syncs.pushes.get(newest.sync), self.syncs.pulls.get(newest.sync)
-        if {newest.sync, "*netsuite" if push else "*salesforce"} & self.paused:
+        if {newest.sync, "*netsuite" if push else "*salesforce"} & self.paused - self.trials:
             return True
         if newest.due_at is not None and newest.due_at > self.now:
             self._put_off([row for row in rows if unsure and row is not newest], newest.due_at, "EARLIER_CHANGE_UNSURE")
@@ -311,8 +303,8 @@ class _Step:
                 self.tell(row)
                 return None
             self.changes.set(
-                row, DEFERRED, waits_for=waits, due_at=self.now + WAIT_FOR_PARENT, code="WAITING_FOR_PARENT",
-                who="nobody", reason=f"Waiting for {words}.", say=row.state != DEFERRED,
+                row, DEFERRED, waits_for=waits, due_at=self.now + look_again_after(self.now - row.created_at),
+                code="WAITING_FOR_PARENT", who="nobody", reason=f"Waiting for {words}.", say=row.state != DEFERRED,
             )  # fmt: skip
             self.prepared.missing.add((to, parent.source, parent_id))
             return None
@@ -372,17 +364,13 @@ class _Step:
 
     def _take(self, work: Work) -> bool:
         """Mark *work* as being sent, unless the batch is full."""
-        if isinstance(work.sync, Push):
-            weight = WEIGHTS.get(work.sync.target, LIGHT)
-        else:
-            weight = BALANCE if work.row.sync == totals.SYNC else len(work.records) / ROWS_A_BATCH
-        if work.row.crashes:
-            weight = 1
+        weight = work.weight
         if self.load[work.system] and self.load[work.system] + weight > 1 + 1e-9:
             return False
         self.load[work.system] += weight
         self.chosen.add(work.name)
         work.sent_at = self.now
+        self.trials.discard(work.row.sync)
         self.changes.set(work.row, SENDING, attempts=work.row.attempts + 1, sent_at=self.now)
         self.prepared.work.append(work)
         return True

@@ -92,10 +92,28 @@ def record(
     messages.free_waiting(writing, made)
     write_back(writing, back)
     write_back(writing, owed, totals.SYNC)
+    shut -= _resumed(writing, sent, held, shut, syncs)
     keep = [it for it in leases if it.key in held]
     # A pause that has ended since made its lanes due; they must stay so.
     still = {it.scope for it in marks.pauses(writing.connection)} if shut else set()
     return Recorded(paused, release(writing, keep, syncs, {*still, *paused}))
+
+
+def _resumed(writing: Writing, sent: Sequence[Sent], held: set[str], shut: set[str], syncs: Syncs) -> set[str]:
+    """End the pauses of which a trial arrived. A person's pause is for a person to end."""
+    tried = {
+        it.work.row.sync
+        for it in sent
+        if it.work.row.sync in shut and it.work.row.lane in held and isinstance(it.outcome, Written)
+    }
+    if not tried:
+        return set()
+    own = {it.scope for it in marks.pauses(writing.connection) if it.probe_at is not None}
+    for scope in sorted(tried & own):
+        marks.end_pause(writing, scope, actor="probe")
+        lanes.reopen(writing.connection, covered(scope, syncs), writing.now)
+        writing.wakes.add("*")
+    return tried & own
 
 
 def _doubt_what_was_fenced(writing: Writing, it: Sent) -> None:

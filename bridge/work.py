@@ -11,10 +11,24 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from bridge import totals
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.mapping import Pull, Push
 from bridge.ports import Record
+
+# One list call carries about 20 transactions, or 50 entities, or 100 custom records (NetSuite Help section_1537861842).
+WEIGHTS = {
+    "customer": 1 / 50,
+    "vendor": 1 / 50,
+    "contact": 1 / 50,
+    "salesOrder": 1 / 20,
+    "purchaseOrder": 1 / 20,
+    "vendorBill": 1 / 20,
+}
+LIGHT = 1 / 100
+ROWS_A_BATCH = 200  # of a pull: one Salesforce collection
+BALANCE = 1 / 50  # each reads all rows of its Application
 
 
 @dataclass
@@ -43,6 +57,15 @@ class Work:
     @property
     def system(self) -> str:
         return "netsuite" if isinstance(self.sync, Push) else "salesforce"
+
+    @property
+    def weight(self) -> float:
+        """How much of one call it fills."""
+        if self.row.crashes:
+            return 1  # it goes alone
+        if isinstance(self.sync, Push):
+            return WEIGHTS.get(self.sync.target, LIGHT)
+        return BALANCE if self.row.sync == totals.SYNC else len(self.records) / ROWS_A_BATCH
 
 
 @dataclass

@@ -73,6 +73,8 @@ ID_FIELDS = {
     "customrecord_broker_commission": ("NetSuite_Commission_Id__c", None),
     "vendorBill": ("NetSuite_Commission_Id__c", None),
 }
+UNSETTLED = ("queued", "deferred")  # what a stamp says that knows no result
+UNTOLD = (None, "waiting", "deferred")  # only over these
 STATE_FIELDS = frozenset(
     {
         *("NetSuite_Status__c", "NetSuite_Error__c", "NetSuite_Error_Code__c", "NetSuite_Error_Owner__c"),
@@ -267,6 +269,8 @@ class Callouts:
                 row = self.org.tables[kind].rows.get(sent["Id"], {})
                 # Saved again meanwhile: the newer job tells how it stands, only ids are true for both.
                 is_newest = (row.get(VERSION) or 0) == sent[VERSION]
+                if values["NetSuite_Status__c"] in UNSETTLED and row.get("NetSuite_Status__c") not in UNTOLD:
+                    is_newest = False  # the bridge has written its result itself, before this job came to its end
                 known = self.org.tables[kind].kind.fields
                 kept = {
                     name: _cut(known[name.lower()], value)

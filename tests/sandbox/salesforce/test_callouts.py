@@ -299,6 +299,23 @@ def test_a_late_answer_leaves_the_state_of_a_newer_save_alone(fake, listener):
     assert (row["NetSuite_Status__c"], row["NetSuite_Customer_Id__c"]) == ("delivered", "77")
 
 
+@pytest.mark.parametrize("told", [(202, {"results": []}), (503, {})])
+def test_what_the_bridge_wrote_before_the_job_ended_stands(fake, listener, told):
+    """BridgeStamp of the package: "on its way" and "not sent" are only said where nobody has said more."""
+    record_id = fake.insert("Account", Name="Harbor")
+
+    def answer(body):
+        with fake.org.transaction(fake.integration_user) as transaction:
+            fake.org.update(transaction, "Account", record_id, {"NetSuite_Status__c": "delivered"})
+        return told
+
+    listener.reply = answer
+    fake.update(record_id, Name="Harbor 2")
+
+    assert fake.row(record_id)["NetSuite_Status__c"] == "delivered"
+    assert fake.row(record_id).get("NetSuite_Error__c") is None
+
+
 def test_a_saved_record_waits_until_its_answer_is_there(fake, listener):
     fake.callouts.knobs.drop_share = 1.0
 

@@ -27,6 +27,7 @@ LIST_COLUMNS = {
 # Related lists of standard objects have names of their own; a lookup in one is named without "Id" (retrieved orgs).
 STANDARD_LISTS = {("Opportunity", "RelatedLineItemList"): "OpportunityLineItem"}
 LOOKUPS = {"OpportunityLineItem": ("Product2",)}
+CREDENTIALS = "UserExternalCredential"
 SECRETS = {"consumerKey", "consumerSecret", "password", "oauthToken", "oauthRefreshToken", "awsAccessSecret"}
 
 Check = Callable[[Package], Iterator[str]]
@@ -88,7 +89,7 @@ def permission_sets_resolve(package: Package) -> Iterator[str]:
         "classAccesses/apexClass": package.names("classes"),
         "tabSettings/tab": package.names("tabs"),
         "customPermissions/name": package.names("customPermissions"),
-        "objectPermissions/object": package.objects,
+        "objectPermissions/object": package.objects | {CREDENTIALS},
         "customMetadataTypeAccesses/name": {name for name in package.objects if name.endswith("__mdt")},
         "externalCredentialPrincipalAccesses/externalCredentialPrincipal": principals,
     }
@@ -99,6 +100,17 @@ def permission_sets_resolve(package: Package) -> Iterator[str]:
                     yield f"{one.path} names {name}, which is not there"
         for node in one.nodes("fieldPermissions"):
             yield from _field_permission(package, one, child(node, "field"), child(node, "editable") == "true")
+
+
+def callouts_are_allowed(package: Package) -> Iterator[str]:
+    """Whoever may use a principal must also read where its encrypted parameters lie, or the callout is refused.
+
+    Source: Salesforce Help, "Enable User External Credentials".
+    """
+    for one in package.of("permissionsets"):
+        may_call = bool(one.nodes("externalCredentialPrincipalAccesses"))
+        if may_call != (CREDENTIALS in one.texts("objectPermissions/object")):
+            yield f"{one.path}: a principal and {CREDENTIALS} go together"
 
 
 def _field_permission(package: Package, one: Component, name: str, is_editable: bool) -> Iterator[str]:
@@ -273,7 +285,15 @@ CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
         *(names_are_kept, fields_resolve, formulas_resolve, permission_sets_resolve, access_is_least),
-        *(credentials_resolve, list_views_resolve, layouts_resolve, tabs_resolve, pages_resolve, reports_resolve),
+        *(
+            callouts_are_allowed,
+            credentials_resolve,
+            list_views_resolve,
+            layouts_resolve,
+            tabs_resolve,
+            pages_resolve,
+            reports_resolve,
+        ),
         *(
             sources.components_resolve,
             sources.fixtures_match_apex,

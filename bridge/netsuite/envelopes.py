@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from lxml import etree
 
@@ -140,20 +141,14 @@ class Page:
     ``total_records`` is of the whole search, ``search_id`` asks for further pages.
     """
 
-    _TAGS = tuple(
-        f"{{*}}{name}"
-        for name in (
-            "Envelope", "Fault", "searchResult", "status", "record",
-            "totalRecords", "pageSize", "totalPages", "pageIndex", "searchId",
-        )
-    )  # fmt: skip
+    _TAGS = ("{*}Fault", "{*}record", "{*}searchResult")
 
     def __init__(self, pieces: Iterable[bytes], reader: Reader, kind: str) -> None:
         self._pieces = pieces
         self._reader = reader
         self._kind = kind
-        self._status: etree._Element | None = None
         self._seen = False
+        self._list: etree._Element | None = None
         self.total_records = self.total_pages = self.page_index = self.page_size = 0
         self.search_id: str | None = None
         self.read = 0
@@ -161,65 +156,56 @@ class Page:
     def __iter__(self) -> Iterator[Record]:
         """Yield every record. Raises what a fault means, or Unreadable for an answer that is not whole."""
         feed = etree.XMLPullParser(
-            events=("start", "end"), tag=self._TAGS, resolve_entities=False, no_network=True, huge_tree=False
-        )
+            events=("end",), tag=self._TAGS, resolve_entities=False, no_network=True, huge_tree=False,
+            collect_ids=False,
+        )  # fmt: skip
         try:
             for piece in self._pieces:
                 feed.feed(piece)
-                yield from self._events(feed)
+                yield from self._records(feed)
             feed.close()
-            yield from self._events(feed)
+            yield from self._records(feed)
         except (etree.XMLSyntaxError, ValueError) as error:
             raise Unreadable(f"no well-formed XML: {error}") from error
         if not self._seen:
             raise Unreadable("an answer without a search result")
 
-    def _events(self, feed: etree.XMLPullParser) -> Iterator[Record]:
-        for event, element in feed.read_events():
-            if isinstance(element, etree._Element):
-                yield from self._event(event, element)
-
-    def _event(self, event: str, element: etree._Element) -> Iterator[Record]:
-        parent = element.getparent()
-        name = local(element)
-        if event == "start":
-            if parent is None:
-                self._root(element)
-            return
-        place = local(parent) if parent is not None else ""
-        if element.tag == f"{{{SOAP}}}Fault":
-            raise of_fault(element, write=False)
-        if name == "record" and place == "recordList":
+    def _records(self, feed: etree.XMLPullParser) -> Iterator[Record]:
+        element: Any  # the stubs know other events than those asked for
+        for _, element in feed.read_events():
+            parent = element.getparent()
             if not self._seen:
-                raise Unreadable("a record before the status of the search")
+                self._begun(element, parent)
+            if parent is not self._list:
+                if local(element) != "record" or local(parent) != "recordList":
+                    continue
+                self._list = parent
             self.read += 1
             yield self._reader.record(element, self._kind)
             element.clear()
-            while element.getprevious() is not None and parent is not None:
+            while element.getprevious() is not None:
                 del parent[0]
-        elif place == "searchResult":
-            self._head(name, element)
 
-    def _root(self, element: etree._Element) -> None:
-        if element.tag != f"{{{SOAP}}}Envelope" or doctype(element):
-            raise Unreadable(f"the root element is {local(element)}, not a plain Envelope")
-
-    def _head(self, name: str, element: etree._Element) -> None:
-        if name == "status":
-            error = status_error(element.getparent(), write=False)
-            if error is not None:
-                raise error
-            self._seen = True
-        elif name == "searchId":
-            self.search_id = text(element)
-        elif name == "totalRecords":
-            self.total_records = int(text(element) or 0)
-        elif name == "totalPages":
-            self.total_pages = int(text(element) or 0)
-        elif name == "pageIndex":
-            self.page_index = int(text(element) or 0)
-        elif name == "pageSize":
-            self.page_size = int(text(element) or 0)
+    def _begun(self, element: etree._Element, parent: etree._Element | None) -> None:
+        """Judge what stands before the first record, or an answer without records."""
+        root = element.getroottree().getroot()
+        if root.tag != f"{{{SOAP}}}Envelope" or doctype(root):
+            raise Unreadable(f"the root element is {local(root)}, not a plain Envelope")
+        if element.tag == f"{{{SOAP}}}Fault":
+            raise of_fault(element, write=False)
+        result = element if local(element) == "searchResult" else parent.getparent() if parent is not None else None
+        if result is None or local(result) != "searchResult":
+            return
+        if child(result, "status") is None:
+            raise Unreadable("a search result without a status before its records")
+        error = status_error(result, write=False)
+        if error is not None:
+            raise error
+        self.search_id = text(child(result, "searchId"))
+        self.total_records, self.total_pages, self.page_index, self.page_size = (
+            int(text(child(result, name)) or 0) for name in ("totalRecords", "totalPages", "pageIndex", "pageSize")
+        )
+        self._seen = True
 
 
 def missing(error: BridgeError) -> bool:

@@ -1,7 +1,7 @@
 """`bridge serve` with a door for the measurement: it also takes commands on standard input, and answers each in a line.
 
-``read URL`` begins to read the search page at URL over and over in a thread, ``rest`` ends that and says how many pages
-were read, ``alone`` lets every save go out in a call of its own.
+``read URL`` begins to read the search page at URL over and over in a thread, ``rest`` ends that and says how many
+records were read, ``alone`` lets every save go out in a call of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Reading:
             slots=bridge.slots, base_url=url, allow_loopback=True,
         )  # fmt: skip
         self._end = threading.Event()
-        self.pages = 0
+        self.records = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -43,14 +43,14 @@ class Reading:
         while not self._end.is_set():
             with closing(self._netsuite.search_page("salesOrder", now - timedelta(days=1), now)) as page:
                 for _ in page:
+                    self.records += 1
                     if self._end.is_set():
                         return
-            self.pages += 1
 
     def stop(self) -> int:
         self._end.set()
         self._thread.join(30)
-        return self.pages
+        return self.records
 
 
 def commands(bridge: Bridge) -> None:

@@ -211,9 +211,12 @@ class Reader:
 
     def _fields(self, element: etree._Element, plan: _Plan) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        known = plan.tags.get
+        known = plan.tags
         for one in element[:]:  # type: ignore[index]  # a slice, which the stubs do not know, takes all at once
-            name, convert, refs, read = known(one.tag) or self._met(one, plan)
+            try:
+                name, convert, refs, read = known[one.tag]
+            except KeyError:
+                name, convert, refs, read = self._met(one, plan)
             if convert is not None:
                 found = one.text  # asked for once: lxml makes the text anew each time
                 values[name] = None if found is None else convert(found)

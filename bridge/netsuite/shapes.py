@@ -8,6 +8,7 @@ Must not know: zeep, values, HTTP.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -94,36 +95,51 @@ class _Raw:
 
 
 class Shapes:
-    """All named types of one set of schemas."""
+    """All named types of one set of schemas. A file is read when one of its types is first asked for."""
 
     def __init__(self, folder: Path) -> None:
+        self._files: dict[str, list[Path]] = {}  # by target namespace
         self._raw: dict[Name, _Raw] = {}
         self._elements: dict[Name, Name] = {}
         self._known: dict[Name, Shape] = {}
-        self.namespaces: set[str] = set()
-        trees = [etree.parse(str(path), parser()).getroot() for path in sorted(folder.rglob("*.xsd"))]
-        for root in trees:
-            target = root.get("targetNamespace") or ""
-            self.namespaces.add(target)
-            for node in root.findall(f"{_X}element"):
-                self._elements[(target, node.get("name") or "")] = _qualified(node, node.get("type") or "")
-        for root in trees:
-            target = root.get("targetNamespace") or ""
-            for node in root:
-                if node.tag in (f"{_X}complexType", f"{_X}simpleType"):
-                    self._raw[(target, node.get("name") or "")] = self._read(node)
+        self._lock, self._reading = threading.RLock(), set[str]()
+        for path in sorted(folder.rglob("*.xsd")):
+            self._files.setdefault(_target(path), []).append(path)
+        self.namespaces = frozenset(self._files)
 
     def __contains__(self, name: Name) -> bool:
-        return name in self._raw
+        return self._named(name) is not None
 
     def shape(self, name: Name) -> Shape | None:
         """Return the complex type *name*, or None when the set does not hold it."""
         if name not in self._known:
-            raw = self._raw.get(name)
+            raw = self._named(name)
             if raw is None or raw.simple:
                 return None
             self._known[name] = self._build(name, raw)
         return self._known[name]
+
+    def _named(self, name: Name) -> _Raw | None:
+        self._load(name[0])
+        return self._raw.get(name)
+
+    def _load(self, namespace: str) -> None:
+        """Read the files of *namespace*, once."""
+        if namespace not in self._files:
+            return
+        with self._lock:  # others wait until all of it is read
+            if namespace not in self._files or namespace in self._reading:
+                return
+            self._reading.add(namespace)
+            roots = [etree.parse(str(path), parser()).getroot() for path in self._files[namespace]]
+            for root in roots:  # first, because types may refer to elements of their own namespace
+                for node in root.findall(f"{_X}element"):
+                    self._elements[(namespace, node.get("name") or "")] = _qualified(node, node.get("type") or "")
+            for root in roots:
+                for node in root:
+                    if node.tag in (f"{_X}complexType", f"{_X}simpleType"):
+                        self._raw[(namespace, node.get("name") or "")] = self._read(node)
+            del self._files[namespace]
 
     def _read(self, node: etree._Element) -> _Raw:
         raw = _Raw(simple=node.tag == f"{_X}simpleType")
@@ -133,6 +149,7 @@ class Shapes:
             many = one.get("maxOccurs", "1") not in ("0", "1")
             if one.get("ref"):
                 target = _qualified(one, one.get("ref") or "")
+                self._load(target[0])
                 raw.elements.append((target[1], self._elements.get(target, (XSD, "string")), many))
             else:
                 raw.elements.append((one.get("name") or "", _qualified(one, one.get("type") or ""), many))
@@ -156,7 +173,7 @@ class Shapes:
     def _field(self, name: str, type_: Name, many: bool) -> Field:
         if type_[0] == XSD:
             return Field(name, type_, _SIMPLE.get(type_[1], Holds.TEXT), many)
-        raw = self._raw.get(type_)
+        raw = self._named(type_)
         if raw is not None and raw.simple:
             return Field(name, type_, Holds.CHOICE, many, raw.choices)
         if type_[1] in ("RecordRef", "CustomRecordRef", "BaseRef", "ListOrRecordRef"):
@@ -168,6 +185,15 @@ class Shapes:
         if raw is not None and len(raw.elements) == 1 and raw.elements[0][2]:
             return Field(name, type_, Holds.LIST, many)
         return Field(name, type_, Holds.OTHER, many)
+
+
+def _target(path: Path) -> str:
+    """Return the namespace that a schema file is about, from its first element."""
+    for _, root in etree.iterparse(
+        str(path), events=("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    ):
+        return str(root.get("targetNamespace") or "")
+    return ""
 
 
 def _qualified(node: etree._Element, name: str) -> Name:

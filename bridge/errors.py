@@ -9,7 +9,7 @@ Must not know: HTTP, SOAP, SQL.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class BridgeError(Exception):
@@ -40,6 +40,12 @@ class BridgeError(Exception):
         self.who = who
         self.field = field
         self.detail = detail
+        self.exchange: tuple[str, str] | None = None  # what was asked and answered, without secrets; for the error desk
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class Rejected(BridgeError):

@@ -6,13 +6,14 @@ Must not know: any system's protocol, HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Row, or_, select, update
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
-from bridge.ledger import audit, lanes, marks, messages
+from bridge.ledger import Writing, audit, lanes, marks, messages
 from bridge.ledger.models import OPEN, PENDING, message
 from bridge.recording import ONE_SYNC, covered
 
@@ -33,18 +34,26 @@ def note_mapping(engine: Delivery) -> bool:
 def replay(engine: Delivery, message_ids: Sequence[int], *, actor: str, reason: str = "") -> int:
     """Send settled messages again as they were stored; a newer version of the record still wins."""
     with engine.ledger.write() as writing:
-        rows = [row for row in messages.by_ids(writing.connection, message_ids) if row.state not in OPEN]
+        found = messages.by_ids(writing.connection, message_ids)
+        rows = [row for row in found if row.state not in OPEN]
+        reopen(writing, rows)
         for row in rows:
-            writing.connection.execute(
-                update(message)
-                .where(message.c.id == row.id)
-                .values(state=PENDING, queue=row.lane, due_at=None, settled_at=None, waits_for=None,
-                        forced=True, write_back=True, attempts=0, crashes=0, created_at=writing.now)
-            )  # fmt: skip
             writing.say("replay", actor, sync=row.sync, source_id=row.source_id, message_id=row.id,
                         correlation=row.correlation, detail=reason or None)  # fmt: skip
-        messages.wake(writing, {row.lane: (writing.now, messages.BULK) for row in rows})
         return len(rows)
+
+
+def reopen(writing: Writing, rows: Sequence[Row[Any]], payloads: Mapping[int, str] | None = None) -> None:
+    """Open settled messages once more, with another payload where one is given."""
+    for row in rows:
+        given = (payloads or {}).get(row.id)
+        values: dict[str, Any] = {
+            "state": PENDING, "queue": row.lane, "due_at": None, "settled_at": None, "waits_for": None,
+            "forced": True, "write_back": True, "attempts": 0, "crashes": 0, "created_at": writing.now,
+            **({} if given is None else {"payload": given}),
+        }  # fmt: skip
+        writing.connection.execute(update(message).where(message.c.id == row.id).values(values))
+    messages.wake(writing, {row.lane: (writing.now, messages.BULK) for row in rows})
 
 
 def pause(engine: Delivery, scope: str, *, actor: str, reason: str) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from bridge import confirming, loops, merging, totals
 from bridge.errors import Rejected
 from bridge.ledger import Writing, links, marks, messages, plain
+from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.ledger.models import (
@@ -58,6 +59,7 @@ def prepare(writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl
         if not step.choose(rows):
             break
     step.changes.flush()
+    close_older(writing, step.same)
     return step.prepared
 
 
@@ -72,6 +74,7 @@ class _Step:
         self.rows, self.prepared.merged = merging.merge(writing, found, self.leases)
         self.sources: dict[int, dict[str, Any]] = {}
         self.chosen: set[str] = set()
+        self.same: list[Row[Any]] = []  # settled as unchanged: what was wrong with the record was put right
         self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
         self.paused = {it.scope for it in marks.pauses(writing.connection)}
         self.prepared.paused = self.paused
@@ -258,6 +261,7 @@ class _Step:
         """Settle *row* as unchanged if what it would write is what was last written."""
         if known is None or known.fingerprint != mark or row.forced or row.state == UNCERTAIN:
             return False
+        self.same.append(row)
         self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
         links.save(self.writing, [replace(known, version=row.version, modified_at=row.modified_at)])
         self.tell(row)

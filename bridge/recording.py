@@ -5,7 +5,7 @@ Must not know: any system, HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from sqlalchemy import bindparam, select
 
 from bridge import confirming, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
-from bridge.ledger import Ledger, Writing, lanes, links, marks, messages
+from bridge.ledger import Ledger, Writing, exchanges, lanes, links, marks, messages, plain
+from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN, message
@@ -88,6 +89,9 @@ def record(
             owed += _balances_to_renew(it.work)
     changes.flush()
     links.save(writing, new)
+    told = [it for it in sent if it.work.row.lane in held]
+    close_older(writing, [it.work.row for it in told if isinstance(it.outcome, Written)])
+    exchanges.keep(writing, list(_exchanges(told)))
     back += _remember_numbers(writing, [it for it in sent if it.work.row.lane in held], syncs)
     messages.free_waiting(writing, made)
     write_back(writing, back)
@@ -218,6 +222,17 @@ def _balances_to_renew(work: Work) -> list[tuple[str, str]]:
         return []
     before = work.link.parts.get("parents", []) if work.link else []
     return [(work.sync.totals.parent_kind, it) for it in dict.fromkeys([*before, *_parents(work)])]
+
+
+def _exchanges(sent: Iterable[Sent]) -> Iterator[tuple[int, str, str]]:
+    """Yield what was asked and answered where it went wrong; what only waits its turn is no riddle."""
+    for it in sent:
+        if isinstance(it.outcome, Rejected | Uncertain | Misconfigured):
+            asked = it.outcome.exchange
+            if asked is None:
+                fields = [{"record": one.ref, "fields": dict(one.fields)} for one in it.work.records]
+                asked = (plain.dumps(fields), it.outcome.detail or it.outcome.code)
+            yield (it.work.row.id, *asked)
 
 
 def _promised(writing: Writing, sent: Sequence[Sent]) -> set[int]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from bridge.ledger import Writing
+from bridge.ledger import Writing, exchanges, triage
+from bridge.ledger.desk_models import named
 from bridge.ledger.models import OPEN, attempt, link, message
 from bridge.ledger.plain import ERASED, dumps
 
@@ -39,6 +40,7 @@ def erase(writing: Writing, source_id: str, *, actor: str, reason: str) -> Erase
     settled = [row.id for row in rows if row.state not in OPEN and row.source_hash != ERASED]
     _empty(writing, settled)
     writing.connection.execute(update(link).where(link.c.source_id == source_id).values(fingerprint=""))
+    writing.connection.execute(delete(named).where(named.c.source_id == source_id))
     if settled:
         writing.say("erased", actor, source_id=source_id, detail=f"{len(settled)} messages; {reason}"[:400])
     return Erased(len(settled), sum(row.state in OPEN for row in rows))
@@ -66,4 +68,6 @@ def _empty(writing: Writing, ids: list[int]) -> None:
         writing.connection.exec_driver_sql("PRAGMA secure_delete = ON")  # else the bytes stay in the file until reused
     gone = {"payload": dumps({ERASED: True}), "source_hash": ERASED, "reason": None, "detail": None}
     writing.connection.execute(update(message).where(message.c.id.in_(ids)).values(gone))
+    exchanges.forget(writing, ids)
+    triage.forget_edits(writing, ids)
     writing.connection.execute(update(attempt).where(attempt.c.message_id.in_(ids)).values(detail=None))

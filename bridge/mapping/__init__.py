@@ -13,6 +13,7 @@ from bridge.mapping.fields import choice, date, flag, instant, link, linked, mon
 from bridge.mapping.gates import Test, is_in, is_not_blank, is_positive, is_true
 from bridge.mapping.known import named
 from bridge.mapping.syncs import Belongs, Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields
+from bridge.mapping.worth import Worth, of_field, of_lines, safely
 
 __all__ = [
     "ABSENT",
@@ -30,6 +31,7 @@ __all__ = [
     "Syncs",
     "Test",
     "Totals",
+    "Worth",
     "choice",
     "compute",
     "const",
@@ -51,6 +53,9 @@ __all__ = [
     "money",
     "named",
     "number",
+    "of_field",
+    "of_lines",
+    "safely",
     "site",
     "text",
     "when",

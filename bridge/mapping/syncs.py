@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from bridge.mapping.base import Context, Rule, apply, blank, external_id
 from bridge.mapping.fields import link, text
 from bridge.mapping.gates import Test
+from bridge.mapping.worth import Worth
 from bridge.ports import Fields, Record, Ref
 
 
@@ -30,6 +31,7 @@ class Push:
     on_demand: bool = False
     numbered: bool = False
     closing: Fields | None = None
+    worth: Worth | None = None  # the money that waits with it
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""
@@ -93,6 +95,7 @@ class Pull:
     deleted: Fields | None = None  # written over the rows of a source that was deleted
     belongs: Belongs | None = None
     totals: Totals | None = None
+    worth: Worth | None = None  # the money that waits with it
     mirrors: str | None = None  # the push whose orders these are: their numbers are remembered on its links
 
     @property

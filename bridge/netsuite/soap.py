@@ -19,7 +19,7 @@ import requests
 from lxml import etree
 
 from bridge.errors import BridgeError, Deferred, Misconfigured
-from bridge.netsuite import checks, codec, envelopes, faults
+from bridge.netsuite import checks, codec, envelopes, faults, showing
 from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.grouping import Grouping, Ticket
 from bridge.netsuite.kinds import CALL_WEIGHT, CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
@@ -162,7 +162,7 @@ class SoapNetSuite:
             else:
                 outcomes, failed = self._call(chunk), None
         except BridgeError as error:
-            outcomes, failed = [error] * len(chunk), error
+            outcomes, failed = showing.shown(self._wire, [made for *_, made in chunk], [error] * len(chunk)), error
         # A second login attempt, or more load on a busy account, would only make it worse.
         halt = isinstance(failed, Misconfigured) or (isinstance(failed, Deferred) and failed.throttled)
         return outcomes, failed if halt else None
@@ -183,7 +183,7 @@ class SoapNetSuite:
         responses = children(holder, "writeResponse") if holder is not None else []
         outcomes = envelopes.settled_all(responses, records)
         self._wire.noted(next((one for one in outcomes if isinstance(one, Deferred) and one.throttled), None))
-        return outcomes
+        return showing.shown(self._wire, encoded, outcomes, responses)
 
     # Reading
 

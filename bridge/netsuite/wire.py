@@ -104,6 +104,13 @@ class Wire:
             self.noted(error)
             raise
 
+    def without_secrets(self, text: str) -> str:
+        """Return *text* with every part of our credentials as stars, should NetSuite have repeated one."""
+        given = self._credentials
+        for secret in (given.consumer_key, given.consumer_secret, given.token_id, given.token_secret):
+            text = text.replace(secret, "***") if secret else text
+        return text
+
     def signed(self, envelope: etree._Element, preferences: dict[str, str] | None = None) -> bytes:
         """Put a fresh passport on *envelope* and write it out; call just before sending."""
         messages = self.bindings.namespace("messages")

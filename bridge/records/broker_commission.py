@@ -20,6 +20,7 @@ from bridge.mapping import (
     link,
     money,
     number,
+    safely,
     site,
     text,
 )
@@ -60,6 +61,7 @@ BROKER_COMMISSION = Push(
     target="customrecord_broker_commission",
     external_id="bc",
     when=(*APPROVED, is_not_blank("Broker__c")),
+    worth=safely(commission),
     closing={"isInactive": True},
     fields={
         "name": text("{Name} commission", limit=99, cut=True),
@@ -82,6 +84,7 @@ BROKER_COMMISSION_BILL = Push(
     target="vendorBill",
     external_id="bc",
     when=(*APPROVED, is_not_blank("Broker__c")),
+    worth=safely(commission),
     numbered=True,
     fields={
         "entity": link("Broker__c", to="vendor", required=True),

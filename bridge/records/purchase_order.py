@@ -15,6 +15,7 @@ from bridge.mapping import (
     lookup,
     money,
     number,
+    of_field,
     site,
     text,
 )
@@ -48,6 +49,7 @@ PURCHASE_ORDER = Push(
     external_id="po",
     when=(*APPROVED, is_positive("Funded_Amount__c")),
     numbered=True,
+    worth=of_field("Funded_Amount__c"),
     fields={
         "entity": link("AccountId", to="vendor", required=True),
         "subsidiary": site("subsidiary", ref="subsidiary"),

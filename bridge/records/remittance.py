@@ -7,7 +7,7 @@ Rows are never deleted: one that a payment no longer has becomes zero and says s
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
-from bridge.mapping import Follow, Pull, Totals, const, date, instant, linked, money, text
+from bridge.mapping import Follow, Pull, Totals, const, date, instant, linked, money, of_field, text
 from bridge.ports import Fields, Ref
 from bridge.records.order_mirror import name_of
 
@@ -43,6 +43,7 @@ REMITTANCE = Pull(
     expand=rows,
     follow=(Follow(invoices, kind="invoice", fields=("createdFrom", "tranId")),),
     anchors=("Application__c", "Account__c"),
+    worth=of_field("payment", "total"),
     fields={
         "NetSuite_Payment_Id__c": text("internalId"),
         "Payment_Number__c": text("tranId", limit=80, cut=True),

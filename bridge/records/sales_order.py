@@ -2,7 +2,22 @@
 
 from decimal import Decimal
 
-from bridge.mapping import Push, const, currency, date, is_in, is_true, lines, link, lookup, money, number, site, text
+from bridge.mapping import (
+    Push,
+    const,
+    currency,
+    date,
+    is_in,
+    is_true,
+    lines,
+    link,
+    lookup,
+    money,
+    number,
+    of_lines,
+    site,
+    text,
+)
 from bridge.ports import Fields, Ref
 
 APPROVED = (is_in("StageName", "site:approval_stages"), is_true("Funding_Accepted__c"))
@@ -28,6 +43,7 @@ SALES_ORDER = Push(
     external_id="so",
     when=APPROVED,
     numbered=True,
+    worth=of_lines("Lines", "TotalPrice"),
     fields={
         "entity": link("AccountId", to="customer", required=True),
         "tranDate": date("Funding_Date__c"),

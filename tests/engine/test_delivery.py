@@ -743,7 +743,7 @@ def test_a_refused_vendor_is_tried_again_with_the_next_save_of_its_account(house
     house.drain()
 
     assert refused == ["rejected"]
-    assert house.states("vendor", acme) == ["rejected", "delivered"]
+    assert house.states("vendor", acme) == ["superseded", "delivered"]
     assert house.states("purchase_order", oven) == ["delivered"]
 
 

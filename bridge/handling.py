@@ -1,0 +1,329 @@
+"""What people do to messages that wait for them: send again, hold, dismiss, correct, assign, tag; one or many.
+
+Everything is a plan: drafted with its count and its sums, shown, then carried out. Above the site's limits a second
+person must approve it first. What is done is audited message by message, with the name of who asked and who approved.
+
+Must not know: any system's protocol, HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from bridge import editing
+from bridge.delivery import Delivery
+from bridge.errors import Rejected
+from bridge.ledger import Writing, lanes, messages, plain, triage
+from bridge.ledger.models import DEFERRED, DISMISSED, HELD, NEEDS_PERSON, OPEN, PENDING, message
+from bridge.ledger.triage import Plan
+from bridge.mapping import Pull, Syncs
+from bridge.operating import reopen
+from bridge.ports import Record, Ref
+from bridge.preparing import write_back
+from bridge.pulling import Taken, read_one, store
+from bridge.receiving import accept, as_received
+from bridge.recording import release
+
+ACTIONS: Mapping[str, str] = {
+    "retry": "Send again as stored",
+    "fresh": "Read anew and send",
+    "hold": "Hold",
+    "dismiss": "Dismiss",
+    "edit": "Correct a value and send",
+    "assign": "Assign",
+    "tag": "Tag",
+}
+HARMLESS = ("assign", "tag", "hold")  # they move no money, so nobody else must agree
+MOST = 10_000  # messages in one plan
+STEP = 200  # messages in one transaction, so that saves do not wait for a long one
+
+IsNeeded = Callable[[int, dict[str, Decimal]], bool]
+
+
+def worth(syncs: Syncs, row: Row[Any]) -> tuple[str, Decimal] | None:
+    """Return the currency and the amount that wait with a message, None where it is about no money."""
+    sync = syncs.pushes.get(row.sync) or syncs.pulls.get(row.sync)
+    if sync is None or sync.worth is None:
+        return None
+    source: Any = plain.loads(row.payload)
+    if isinstance(sync, Pull):
+        source = source.get("source", {})
+    amount = sync.worth(source, syncs.context.site)
+    currency = source.get("CurrencyIsoCode") or source.get("currency") or syncs.context.site.get("currency")
+    named = currency.name if isinstance(currency, Ref) else currency
+    return None if amount is None else (str(named or ""), amount)
+
+
+def sums(syncs: Syncs, rows: Sequence[Row[Any]]) -> dict[str, Decimal]:
+    """Return what messages are worth together, by currency."""
+    found: dict[str, Decimal] = {}
+    for row in rows:
+        got = worth(syncs, row)
+        if got is not None:
+            found[got[0]] = found.get(got[0], Decimal(0)) + got[1]
+    return found
+
+
+def draft(
+    engine: Delivery, action: str, ids: Sequence[int], *, value: str | None, reason: str, actor: str, guard: IsNeeded
+) -> int:
+    """Keep what somebody means to do to the messages *ids*, with count and sums, and return the plan's number.
+
+    Raises Rejected for what makes no sense; the person changes it.
+    """
+    if action not in ACTIONS or not ids:
+        raise Rejected("Choose messages, and what to do with them.", code="NOTHING_CHOSEN")
+    if len(ids) > MOST:
+        raise Rejected(f"Choose at most {MOST:,} messages at once.", code="TOO_MANY_CHOSEN")
+    if action == "tag" and not triage.TAG.fullmatch((value or "").removeprefix("-")):
+        raise Rejected("A tag is one word of letters, digits and hyphens.", code="TAG_NOT_READABLE")
+    if action == "dismiss" and not reason.strip():
+        raise Rejected("Say why it is dismissed: the audit asks for it.", code="REASON_MISSING")
+    rows: list[Row[Any]] = []
+    with engine.ledger.read() as connection:
+        for start in range(0, len(ids), STEP):
+            rows += messages.by_ids(connection, ids[start : start + STEP])
+    found = sums(engine.syncs, rows)
+    if action == "edit":
+        found = _larger(found, _edited_sums(engine, rows[0], value or ""))
+    known = [row.id for row in rows]
+    is_guarded = action not in HARMLESS and guard(len(known), found)
+    with engine.ledger.write() as writing:
+        return triage.draft(
+            writing, action=action, value=value, reason=reason.strip()[:500], ids=known, sums=found,
+            is_guarded=is_guarded, actor=actor,
+        )  # fmt: skip
+
+
+def _larger(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {it: max(one.get(it, Decimal(0)), other.get(it, Decimal(0)), key=abs) for it in one.keys() | other.keys()}
+
+
+def _edited_sums(engine: Delivery, row: Row[Any], value: str) -> dict[str, Decimal]:
+    changed = edited(engine, row, value)
+    sync = engine.syncs.pushes[row.sync]
+    amount = sync.worth(changed.source, engine.syncs.context.site) if sync.worth else None
+    currency = str(changed.source.get("CurrencyIsoCode") or engine.syncs.context.site.get("currency") or "")
+    return {} if amount is None else {currency: amount}
+
+
+def edited(engine: Delivery, row: Row[Any], value: str) -> editing.Changed:
+    """Return what the change *value* (JSON: path and text) does to a message. Raises Rejected."""
+    wish = json.loads(value)
+    return editing.change(engine.syncs, row.sync, plain.loads(row.payload), wish["path"], wish["text"])
+
+
+def confirm(engine: Delivery, plan: Plan, *, actor: str) -> str:
+    """Carry a drafted plan out, or hand it to a second person; say which in a sentence."""
+    if plan.is_guarded:
+        with engine.ledger.write() as writing:
+            if not triage.move(writing, plan.id, triage.DRAFTED, triage.WAITING):
+                return "This was confirmed already."
+            writing.say("asked", actor, detail=_about(plan))
+        return "A second person must approve this; it stands under Approvals."
+    with engine.ledger.write() as writing:
+        if not triage.move(writing, plan.id, triage.DRAFTED, triage.APPROVED):
+            return "This was confirmed already."
+    return _done(plan, carry_out(engine, plan, actor=actor))
+
+
+def decide(engine: Delivery, plan: Plan, *, actor: str, approve: bool) -> str:
+    """Approve or refuse what somebody else asked for. Raises Rejected where it is one's own."""
+    if approve and plan.asked_by == actor:
+        raise Rejected("You asked for this yourself: another person must approve it.", code="SECOND_PERSON_NEEDED")
+    after = triage.APPROVED if approve else triage.REFUSED
+    with engine.ledger.write() as writing:
+        if not triage.move(writing, plan.id, triage.WAITING, after, decider=actor):
+            return "Somebody has decided this already."
+        writing.say(after, actor, detail=f"{_about(plan)}, asked by {plan.asked_by}")
+    return _done(plan, carry_out(engine, plan, actor=plan.asked_by)) if approve else "Refused; nothing was changed."
+
+
+def _about(plan: Plan) -> str:
+    amounts = " + ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(plan.sums.items()))
+    return f"plan {plan.id}: {plan.action} of {len(plan.ids)} messages{f', {amounts}' if amounts else ''}"
+
+
+def _done(plan: Plan, count: int) -> str:
+    words = {"retry": "on their way again", "fresh": "read anew and on their way", "edit": "corrected and on their way",
+             "hold": "held", "dismiss": "dismissed", "assign": "assigned", "tag": "tagged"}  # fmt: skip
+    left = len(plan.ids) - count
+    more = f" {left} could not be: they are on their way, gone, or already so." if left else ""
+    return f"{count} of {len(plan.ids)} {words[plan.action]}.{more}"
+
+
+def carry_out(engine: Delivery, plan: Plan, *, actor: str) -> int:
+    """Do what an approved plan says, and return to how many messages it was done."""
+    count = 0
+    for start in range(0, len(plan.ids), STEP):
+        count += _DO[plan.action](engine, plan, plan.ids[start : start + STEP], actor)
+    with engine.ledger.write() as writing:
+        triage.finished(writing, plan.id, count)
+    return count
+
+
+# --- one step of each action -----------------------------------------------------------------------------------------
+
+
+def _settled(writing: Writing, ids: Sequence[int]) -> list[Row[Any]]:
+    found = messages.by_ids(writing.connection, ids)
+    return [row for row in found if row.state not in OPEN]
+
+
+def _say(writing: Writing, row: Row[Any], action: str, actor: str, plan: Plan, detail: str | None = None) -> None:
+    writing.say(
+        action, actor, sync=row.sync, source_id=row.source_id, message_id=row.id, correlation=row.correlation,
+        code=row.code, detail=detail or plan.reason or None,
+    )  # fmt: skip
+
+
+def _retry(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    with engine.ledger.write() as writing:
+        rows = _settled(writing, ids)
+        reopen(writing, rows)
+        for row in rows:
+            _say(writing, row, "replay", actor, plan)
+        return len(rows)
+
+
+def _edit(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    with engine.ledger.write() as writing:
+        rows = _settled(writing, ids)
+        payloads = {}
+        for row in rows:
+            changed = edited(engine, row, plan.value or "")
+            number = triage.note_edit(writing, row.id, actor, changed.path, changed.before, changed.after)
+            payloads[row.id] = plain.dumps(changed.source)
+            marks = (plain.fingerprint(changed.before), plain.fingerprint(changed.after))
+            writing.say(
+                "edited", actor, sync=row.sync, source_id=row.source_id, message_id=row.id,
+                correlation=row.correlation, detail=f"{changed.path}, edit {number}", before=marks[0], after=marks[1],
+            )  # fmt: skip
+        reopen(writing, rows, payloads)
+        for row in rows:
+            _say(writing, row, "replay", actor, plan)
+        return len(rows)
+
+
+def _fresh(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    with engine.ledger.read() as connection:
+        rows = [row for row in messages.by_ids(connection, ids) if row.state not in OPEN]
+    pushed = [row for row in rows if row.sync in engine.syncs.pushes]
+    count = sum(1 for row in rows if row.sync in engine.syncs.pulls and _fresh_pull(engine, plan, row, actor))
+    kinds = dict.fromkeys(row.source_kind for row in pushed)
+    for kind in kinds:
+        own = [row for row in pushed if row.source_kind == kind]
+        asked = list(dict.fromkeys(row.source_id for row in own))
+        found = engine.salesforce.get([Ref(kind, id=it) for it in asked], engine.syncs.reads(kind))
+        there = {it: as_received(record) for it, record in zip(asked, found, strict=True) if record is not None}
+        for row in own:
+            if row.source_id in there:
+                count += _fresh_push(engine, plan, row, there[row.source_id], actor)
+    return count
+
+
+def _fresh_push(engine: Delivery, plan: Plan, row: Row[Any], received: Any, actor: str) -> int:
+    """Send what Salesforce has now: a newer save as a message of its own, the same one in this message."""
+    with engine.ledger.write() as writing:
+        accept(
+            writing, engine.syncs, [received], origin="operator", correlation=uuid.uuid4().hex, only=row.sync,
+        )  # fmt: skip
+        newest = writing.connection.execute(
+            select(message).where(
+                message.c.sync == row.sync,
+                message.c.source_id == row.source_id,
+                message.c.version == received.version,
+                message.c.modified_at == received.modified_at,
+            )
+        ).first()
+        if newest is None:
+            return 0
+        if newest.state not in OPEN:
+            reopen(writing, [newest], {newest.id: plain.dumps({**received.fields, "Id": received.id})})
+        _say(writing, newest, "replay", actor, plan, "freshly read")
+        return 1
+
+
+def _fresh_pull(engine: Delivery, plan: Plan, row: Row[Any], actor: str) -> bool:
+    sync = engine.syncs.pulls[row.sync]
+    record = read_one(engine, Ref(sync.source, id=row.source_id))
+    if not isinstance(record, Record):
+        return False
+    taken = Taken(uuid.uuid4().hex)
+    store(engine, sync, [record], taken)
+    if not taken.stored:
+        return _retry(engine, plan, [row.id], actor) == 1
+    with engine.ledger.write() as writing:
+        _say(writing, row, "replay", actor, plan, "freshly read")
+    return True
+
+
+def _hold(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    """Set messages aside, those on their way too unless they are being sent at this moment."""
+    with engine.ledger.write() as writing:
+        rows = messages.by_ids(writing.connection, ids)
+        waiting = {row.lane for row in rows if row.state in (PENDING, DEFERRED)}
+        # With its lane in our hands nobody can choose a message for sending.
+        leases = lanes.lease(writing.connection, engine.owner, writing.now, keys=sorted(waiting))
+        ours = {it.key for it in leases}
+        chosen = [
+            row
+            for row in messages.by_ids(writing.connection, ids)
+            if row.state in NEEDS_PERSON or (row.state in (PENDING, DEFERRED) and row.lane in ours)
+        ]
+        _settle(engine, writing, chosen, HELD, "HELD_BY_PERSON", plan, actor)
+        if leases:
+            release(writing, leases, engine.syncs, ())
+        return len(chosen)
+
+
+def _dismiss(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    with engine.ledger.write() as writing:
+        rows = [row for row in messages.by_ids(writing.connection, ids) if row.state in (*NEEDS_PERSON, HELD)]
+        _settle(engine, writing, rows, DISMISSED, "DISMISSED_BY_PERSON", plan, actor)
+        return len(rows)
+
+
+def _settle(
+    engine: Delivery, writing: Writing, rows: Sequence[Row[Any]], state: str, code: str, plan: Plan, actor: str
+) -> None:
+    changes = messages.Changes(writing)
+    for row in rows:
+        words = plan.reason or ("A person holds it." if state == HELD else "A person dismissed it.")
+        changes.set(row, state, say=False, code=code, reason=words, who="nobody")
+        _say(writing, row, state, actor, plan)
+    changes.flush()
+    write_back(writing, [(row.source_kind, row.source_id) for row in rows if row.sync in engine.syncs.pushes])
+
+
+def _assign(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    with engine.ledger.write() as writing:
+        triage.assign(writing, ids, plan.value or None)
+        for row in messages.by_ids(writing.connection, ids):
+            _say(writing, row, "assigned", actor, plan, f"to {plan.value or 'nobody'}")
+        return len(ids)
+
+
+def _tag(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    with engine.ledger.write() as writing:
+        triage.tag(writing, ids, plan.value or "")
+        for row in messages.by_ids(writing.connection, ids):
+            _say(writing, row, "tagged", actor, plan, plan.value)
+        return len(ids)
+
+
+_DO: Mapping[str, Callable[[Delivery, Plan, Sequence[int], str], int]] = {
+    "retry": _retry,
+    "fresh": _fresh,
+    "hold": _hold,
+    "dismiss": _dismiss,
+    "edit": _edit,
+    "assign": _assign,
+    "tag": _tag,
+}

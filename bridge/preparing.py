@@ -264,7 +264,10 @@ class _Step:
         self.same.append(row)
         self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
         links.save(self.writing, [replace(known, version=row.version, modified_at=row.modified_at)])
-        self.tell(row)
+        # The trigger that raises the version has reset what Salesforce shows. Otherwise it is our own write-back that
+        # came round again, and telling once more would go on for ever.
+        if row.version != known.version or not row.version:
+            self.tell(row)
         return True
 
     def _closed(

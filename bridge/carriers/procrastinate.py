@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterable
 
 import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 from sqlalchemy import Connection, bindparam, make_url, text
@@ -41,6 +41,14 @@ SCHEMA_LOCK = 7202  # of PostgreSQL: instances that start at once make procrasti
 _WAITING = text(
     "SELECT queueing_lock FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock IN :names"
 ).bindparams(bindparam("names", expanding=True))
+_MADE_BY = text("SELECT obj_description('procrastinate_jobs'::regclass)")
+_OBJECTS = text(
+    "SELECT 'TABLE', oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relname LIKE 'procrastinate\\_%'"
+    " UNION ALL SELECT 'FUNCTION', oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'procrastinate\\_%'"
+    " UNION ALL SELECT 'TYPE', type.oid::regtype::text FROM pg_type type LEFT JOIN pg_class owner"
+    " ON owner.oid = type.typrelid WHERE type.typname LIKE 'procrastinate\\_%'"
+    " AND (type.typtype = 'e' OR owner.relkind = 'c')"
+)
 _STALLED = text(
     "DELETE FROM procrastinate_jobs job WHERE job.status = 'doing' AND job.task_name = :task AND NOT EXISTS ("
     " SELECT 1 FROM procrastinate_workers worker WHERE worker.id = job.worker_id"
@@ -65,16 +73,24 @@ class Procrastinate:
         ]
 
     def prepare(self) -> None:
-        """Make procrastinate's tables where they are missing, and have every commit that brings work wake a worker.
+        """Make procrastinate's tables where they are missing or older than it, and have every commit wake a worker.
 
-        An upgrade of procrastinate brings its own migrations.
+        They hold nothing but wake-ups, which may get lost: instead of migrating them before and after all processes
+        have changed, the first new process makes them anew. Older ones then look once a second until they end.
         """
         self._engine.ledger.wake = self.wake
         with self._engine.ledger.engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": SCHEMA_LOCK})
-            if connection.execute(text("SELECT to_regclass('procrastinate_jobs')")).scalar() is None:
-                script = procrastinate.schema.SchemaManager.get_schema()
-                connection.connection.cursor().execute(script)
+            cursor = connection.connection.cursor()
+            if connection.execute(text("SELECT to_regclass('procrastinate_jobs')")).scalar() is not None:
+                made_by = connection.execute(_MADE_BY).scalar()
+                if made_by is not None and _parts(made_by) >= _parts(procrastinate.__version__):
+                    return
+                LOG.info("Making procrastinate's tables anew: they are of %s.", made_by or "an unknown version")
+                for kind, name in connection.execute(_OBJECTS).all():
+                    cursor.execute(f"DROP {kind} IF EXISTS {name} CASCADE")
+            cursor.execute(procrastinate.schema.SchemaManager.get_schema())
+            cursor.execute(f"COMMENT ON TABLE procrastinate_jobs IS '{procrastinate.__version__}'")
 
     def wake(self, connection: Connection, lanes: Iterable[str]) -> None:
         """Defer wake-ups for *lanes*, part of the transaction of *connection*."""
@@ -90,6 +106,10 @@ class Procrastinate:
                 self._task.configure(queueing_lock=name, connection=raw).defer()
             except (AlreadyEnqueued, UniqueViolation):
                 savepoint.rollback()
+            except ConnectorException:
+                # A newer process has made the tables anew. What the transaction brings is found by looking.
+                savepoint.rollback()
+                LOG.warning("A wake-up could not be deferred; the work is found within a second.", exc_info=True)
             else:
                 savepoint.commit()
 
@@ -180,6 +200,10 @@ class Procrastinate:
         else:
             if gone:
                 LOG.warning("Deleted %d wake-ups of workers that died; the ledger still holds their work.", gone)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(it) for it in version.split(".") if it.isdigit())
 
 
 def _never() -> None:

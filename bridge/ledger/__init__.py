@@ -9,7 +9,9 @@ Must not know: any system, HTTP, mapping.
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from bridge.ledger import audit
 from bridge.ledger import desk_models as desk_models  # its tables belong to the same metadata
 
 Result = TypeVar("Result")
+_random = random.SystemRandom()
 
 _PG_NOW = text("SELECT clock_timestamp()")
 # PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it; and it
@@ -32,6 +35,7 @@ _PG_NOW = text("SELECT clock_timestamp()")
 _PG_PLANS = "SET random_page_cost = 1.1; SET plan_cache_mode = force_custom_plan; SET jit = off"
 _LOST_TO_ANOTHER = ("40P01", "40001")  # deadlock detected, serialization failure: rolled back for certain
 DEADLOCKS = 3
+BREATH_S = (0.02, 0.1)  # before a transaction is done again
 EVENTS = logging.getLogger("bridge.events")
 LOGGED = ("correlation", "sync", "source_id", "target", "code", "message_id")
 PERSON = "005"  # what ids of Salesforce users begin with
@@ -188,6 +192,9 @@ class Ledger:
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) not in _LOST_TO_ANOTHER:
                     raise
+            # Begun again at once, it could take the very row again that the other one has just been freed to take:
+            # PostgreSQL lets a newcomer pass whoever is being woken.
+            time.sleep(_random.uniform(*BREATH_S))
         with self.write() as writing:
             return work(writing)
 

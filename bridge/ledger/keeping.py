@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from bridge.ledger import Ledger, lanes
 from bridge.ledger.lanes import LEASE, Lease
 
-CALL_S = 180.0  # the longest wait for a slot (60 s), then the longest call to another system (120 s)
+# Names may be looked up (30 s, then the call is put off), then come the longest wait for a slot (60 s) and the longest
+# call to another system (120 s).
+CALL_S = 210.0
 
 
 class Overtaken(Exception):

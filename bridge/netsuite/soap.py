@@ -9,6 +9,7 @@ Must not know: Salesforce, the ledger, when to retry.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -100,13 +101,14 @@ class SoapNetSuite:
         self._clock = clock
         self._page_size = page_size
         self._kinds = tuple(kinds)
+        self._limits = limits or Limits()
         self._reader = Reader(bindings)
         self._wire = Wire(
             bindings=bindings,
             transport=Transport(
                 session or new_session(pool_size),
                 f"{base}/services/NetSuitePort_{bindings.version}",
-                limits or Limits(),
+                self._limits,
             ),
             slots=slots,
             credentials=credentials,
@@ -124,6 +126,7 @@ class SoapNetSuite:
         """
         outcomes: dict[int, Written | BridgeError] = {}
         ready: list[Ready] = []
+        asked = time.monotonic()
         for position, record in enumerate(records):
             try:
                 kind, encoded = self._encoded(record, interactive)
@@ -132,6 +135,9 @@ class SoapNetSuite:
             else:
                 ready.append((position, record, kind, encoded))
         stopped: BridgeError | None = None
+        if time.monotonic() - asked > self._limits.names_s:
+            # The caller's right to write these records is good for one call only; the names are known next time.
+            stopped = Deferred("Names had to be looked up in NetSuite first.", code="NAMES_FIRST", throttled=True)
         for chunk in _chunks(ready):
             if stopped is None:
                 answered, stopped = self._write(chunk, interactive)

@@ -36,6 +36,7 @@ class Limits:
     connect_s: float = 10.0
     single_s: float = 60.0
     list_s: float = 120.0
+    names_s: float = 30.0  # for looking names up before a write, which is then put off
     answer_bytes: int = 32 * MEBIBYTE
     page_bytes: int = 128 * MEBIBYTE  # streamed: never in memory at once
     ratio: int = 100  # decoded : encoded; SuiteTalk pages compress about 30 : 1

@@ -6,7 +6,9 @@ import signal
 import socket
 import threading
 from contextlib import ExitStack, closing
+from pathlib import Path
 
+import procrastinate
 import pytest
 import requests
 from sqlalchemy import text
@@ -158,6 +160,58 @@ def test_two_processes_may_prepare_at_once(town, postgres_url):
         one.close()
 
     assert not failed
+
+
+def old_tables(house, up_to):
+    """Make procrastinate's tables as an older version of it did, by its own migrations."""
+    folder = Path(procrastinate.schema.SchemaManager.get_migrations_path())
+    with house.ledger.engine.begin() as connection:
+        for script in sorted(folder.glob("*.sql")):
+            if script.name < up_to:
+                connection.connection.cursor().execute(script.read_text())
+
+
+def functions(house):
+    with house.ledger.read() as connection:
+        found = connection.execute(
+            text("SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'procrastinate%' ORDER BY 1")
+        )
+        return list(found.scalars())
+
+
+def test_tables_of_an_older_procrastinate_are_made_anew_by_whoever_starts_first(town, house, postgres_url):
+    old_tables(house, "03.01")
+    before = functions(house)
+    carrier = Procrastinate(house.engine, threads=1)
+
+    carrier.prepare()
+    Procrastinate(house.engine).prepare()  # a second process finds them in order
+    carrier.start()
+    account = town.account()
+    house.engine.receive(received(house, account), origin="callout", correlation="test")
+    until(lambda: not house.open(), 15)
+    carrier.stop(5)
+
+    assert "procrastinate_defer_jobs_v1" not in " ".join(before)
+    assert "procrastinate_defer_jobs_v1" in " ".join(functions(house))
+    assert len(town.made("customer")) == 1
+
+
+def test_tables_of_a_newer_procrastinate_are_left_alone_and_saves_go_on(town, house, carrier):
+    """An old process beside new ones: it cannot defer any more, and finds its work by looking."""
+    with house.ledger.engine.begin() as connection:
+        connection.execute(text("COMMENT ON TABLE procrastinate_jobs IS '99.1.0'"))
+        (defer,) = [it for it in functions(house) if "procrastinate_defer_jobs_v1" in it]
+        connection.execute(text(f"DROP FUNCTION {defer} CASCADE"))
+    Procrastinate(house.engine).prepare()
+    carrier.start()
+
+    account = town.account()
+    house.engine.receive(received(house, account), origin="callout", correlation="test")
+    until(lambda: not house.open(), 15)
+
+    assert defer not in functions(house)
+    assert len(town.made("customer")) == 1
 
 
 def received(house, *ids):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
 
 from bridge.errors import Deferred, Misconfigured, Rejected
+from bridge.netsuite.transport import Limits
 from bridge.ports import Record, Ref, Written
 from tests.netsuite.conftest import NOW, Replies, customer, envelope, saved, write_answer
 
@@ -49,15 +51,15 @@ THROTTLE = envelope(
 
 
 def test_a_name_is_asked_for_once_and_kept_for_an_hour(connect):
-    time = [NOW]
+    now = [NOW]
     replies = Replies(choices(("2", "Net 30")), OK, OK, choices(("3", "Net 30")), OK)
-    netsuite = connect(replies, clock=lambda: time[0])
+    netsuite = connect(replies, clock=lambda: now[0])
     record = customer("sf-cus-1", terms=Ref("term", name="net 30"))
 
     netsuite.upsert([record])
-    time[0] += timedelta(minutes=59)
+    now[0] += timedelta(minutes=59)
     netsuite.upsert([record])
-    time[0] += timedelta(minutes=2)
+    now[0] += timedelta(minutes=2)
     netsuite.upsert([record])
 
     asked = ["getSelectValue" if b"getSelectValue" in one else "upsert" for one in replies.requests]
@@ -116,13 +118,13 @@ def test_a_name_without_one_answer_is_accountings_to_correct(connect, rows, code
 
 
 def test_an_unknown_name_is_asked_for_once_in_a_batch_and_again_later(connect):
-    time = [NOW]
+    now = [NOW]
     replies = Replies(choices(), choices(("2", "Net 30")), OK)
-    netsuite = connect(replies, clock=lambda: time[0])
+    netsuite = connect(replies, clock=lambda: now[0])
     record = customer("sf-cus-1", terms=Ref("term", name="Net 30"))
 
     first = netsuite.upsert([record] * 50)
-    time[0] += timedelta(seconds=11)
+    now[0] += timedelta(seconds=11)
     [second] = netsuite.upsert([record])
 
     assert {type(one) for one in first} == {Rejected}
@@ -140,13 +142,13 @@ def test_a_currency_is_found_by_symbol_or_name(connect, name):
 
 
 def test_an_unknown_currency_is_not_asked_for_at_every_save(connect):
-    time = [NOW]
+    now = [NOW]
     replies = Replies(currencies(("1", "US Dollar", "USD")), currencies(("2", "Euro", "EUR")), OK)
-    netsuite = connect(replies, clock=lambda: time[0])
+    netsuite = connect(replies, clock=lambda: now[0])
     record = customer("sf-cus-1", currency=Ref("currency", name="EUR"))
 
     results = [netsuite.upsert([record])[0] for _ in range(3)]
-    time[0] += timedelta(minutes=2)
+    now[0] += timedelta(minutes=2)
     last = netsuite.upsert([record])[0]
 
     assert {type(one).__name__ for one in results} == {"Rejected"}
@@ -183,3 +185,26 @@ def test_a_custom_record_type_that_is_not_there_pauses_its_sync(connect):
 
     assert isinstance(result, Misconfigured)
     assert result.code == "CUSTOM_RECORD_TYPE_UNKNOWN"
+
+
+class Slow(Replies):
+    """Takes its time over every answer."""
+
+    def send(self, request, **values):
+        time.sleep(0.06)
+        return super().send(request, **values)
+
+
+def test_a_write_is_put_off_when_its_names_took_long(connect):
+    """The right to write a record is good for one call: somebody else may have it by then."""
+    replies = Slow(choices(("2", "Net 30")), write_answer(saved("1", "sf-cus-1")))
+    netsuite = connect(replies, limits=Limits(single_s=5, list_s=5, names_s=0.05))
+    record = customer("sf-cus-1", terms=Ref("term", name="Net 30"))
+
+    (first,) = netsuite.upsert([record])
+    (second,) = netsuite.upsert([record])
+
+    assert isinstance(first, Deferred)
+    assert (first.code, first.throttled) == ("NAMES_FIRST", True), "it costs no try"
+    assert second == Written(Ref("customer", id="1", external_id="sf-cus-1"))
+    assert len(replies.requests) == 2

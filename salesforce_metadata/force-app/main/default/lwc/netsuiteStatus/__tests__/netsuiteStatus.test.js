@@ -195,6 +195,8 @@ describe("the NetSuite status of a record", () => {
     expect(rows[0].textContent).toContain("Not applied yet");
     expect(rows[1].textContent).toContain("INV77");
     expect(rows[1].querySelector(".running-balance")).toBeNull();
+    expect(rows[0].querySelector(".remittance-link")).toBeNull();
+    expect(rows[1].querySelector(".remittance-link").value).toContain("id=900");
   });
 
   it("says plainly that there is nothing yet", async () => {

@@ -19,7 +19,7 @@ import requests
 from pydantic import SecretStr
 
 import suitetalk_wsdl
-from bridge import operating, watching
+from bridge import configuring, operating, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -29,6 +29,8 @@ from bridge.ledger import Ledger, marks
 from bridge.ledger.incidents import Incident
 from bridge.ledger.slots import LeasedSlots
 from bridge.mapping import Syncs
+from bridge.mapping.checking import Finding
+from bridge.mapping.checking import findings as fitting
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
 from bridge.netsuite.wsdl import Bindings
@@ -68,17 +70,28 @@ class Bridge:
     salesforce: RestSalesforce
     settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
     channels: list[Channel] = field(default_factory=lambda: [to_log])
+    follower: configuring.Follower | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self, *, work: bool = True) -> None:
-        """Bring the schema up to date and begin; with *work* the carrier delivers in the background."""
+        """Bring the schema up to date and begin; with *work* the carrier delivers in the background.
+
+        Raises NotConfigured where the configuration that was applied last does not work here.
+        """
         self.ledger.create()
+        self.follower = configuring.Follower(self.ledger, self.take_over)
+        self.follower.start()
         operating.note_mapping(self.engine)
         self.carrier.prepare()
         self.slots.start()
         if work:
             self.carrier.start()
             self.learner.start()
+
+    def take_over(self, site: Site, syncs: Syncs) -> None:
+        """Go on by another configuration; cadences are the schedule's own."""
+        configuring.use(self.engine, syncs)
+        self.site, self.learner.syncs = site, syncs
 
     def drain(self) -> bool:
         """Say that this instance is no longer ready, claim nothing more and let calls in flight finish.
@@ -91,6 +104,8 @@ class Bridge:
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, give leases back."""
         self.learner.stop()
+        if self.follower is not None:
+            self.follower.stop()
         self.drain()
         self.slots.stop()
         self.salesforce.close()
@@ -189,6 +204,13 @@ def salesforce_writes(syncs: Syncs) -> dict[str, tuple[str, ...]]:
             found.setdefault(it.target, []).append(it.totals.running)
             found.setdefault(it.totals.parent_kind, []).extend((it.totals.total, it.totals.remaining))
     return {kind: tuple(dict.fromkeys(fields)) for kind, fields in found.items()}
+
+
+def checked(bridge: Bridge, syncs: Syncs) -> Iterator[Finding]:
+    """Yield what of *syncs* does not fit the fields that both systems have now. Raises Deferred or Misconfigured."""
+    sources = {kind: bridge.salesforce.facts(kind) for kind in dict.fromkeys(it.source for it in syncs.pushes.values())}
+    targets = {it.target: known for it in syncs.pushes.values() if (known := bridge.netsuite.facts(it.target))}
+    yield from fitting(syncs, sources, targets)
 
 
 def findings(bridge: Bridge) -> Iterator[tuple[str, Iterator[Check]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from bridge.opening import opened
 from bridge.spreadsheet import cell
-from bridge.terminal import fail, out
+from bridge.terminal import fail, out, person
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -102,7 +101,7 @@ def export(
             count = _write_lines(rows, file) if lines else _write_csv(rows, file)
         period = f"{since or 'the beginning'} to {until or 'now'}"
         with bridge.ledger.write() as writing:
-            writing.say("exported", _person(), detail=f"audit, {period}: {count} rows")
+            writing.say("exported", person(), detail=f"audit, {period}: {count} rows")
     if target is not None:
         out.print(f"{count} rows are in {target}.")
 
@@ -117,18 +116,10 @@ def erase(
 
     with opened() as bridge:
         with bridge.ledger.write() as writing:
-            done = privacy.erase(writing, record_id, actor=_person(), reason=reason)
+            done = privacy.erase(writing, record_id, actor=person(), reason=reason)
         out.print(f"{done.count} messages of {record_id} were emptied.")
         if done.still_open:
             fail(f"{done.still_open} are still on their way; erase again when they are done.")
-
-
-def _person() -> str:
-    """Return who types: on a command line that is the system's own user."""
-    try:
-        return f"cli:{getpass.getuser()}"[:40]
-    except (KeyError, OSError):
-        return "cli"
 
 
 def _utc(given: datetime | None) -> datetime | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bridge.terminal import fail, out
+from bridge.opening import opened
+from bridge.terminal import fail, out, person
 
 mapping_app = typer.Typer(no_args_is_help=True, help="The mapping of this site.")
 
@@ -46,3 +48,176 @@ def docs() -> None:
     from bridge.records.broker_commission import BROKER_COMMISSION_BILL
 
     typer.echo(tables.markdown((*PUSHES, BROKER_COMMISSION_BILL, *PULLS)), nl=False)
+
+
+File = Annotated[Path, typer.Argument(help="The file to look at.")]
+DRAFT = Path("bridge.toml")
+
+
+@mapping_app.command("check")
+def check(
+    file: File = DRAFT,
+    live: Annotated[bool, typer.Option(help="Ask Salesforce for all fields; without it only the package's.")] = False,
+) -> None:
+    """Compare every rule with the fields of both systems: name, type, choices, length. Nothing is sent."""
+    import salesforce_metadata
+    from bridge import salesforce_package
+    from bridge.app import bindings_folder, checked
+    from bridge.configuring import read
+    from bridge.mapping.checking import findings
+    from bridge.netsuite.facts import facts
+    from bridge.netsuite.wsdl import Bindings
+    from bridge.settings import NotConfigured, load
+
+    try:
+        _, syncs = read(_text(file), file.name)
+        settings, _ = load()
+    except NotConfigured as error:
+        fail(*error.problems)
+    if live:
+        with opened() as bridge:
+            found = list(checked(bridge, syncs))
+    else:
+        bindings = Bindings.load(bindings_folder(settings), settings.suitetalk_version)
+        targets = {it.target: known for it in syncs.pushes.values() if (known := facts(bindings, it.target))}
+        project = Path(salesforce_metadata.__file__).parent
+        sources = {it.source: salesforce_package.facts(project, it.source) for it in syncs.pushes.values()}
+        found = list(findings(syncs, sources, targets, custom_only=True))
+    if found:
+        table = Table("Sync", "Field", "What", "")
+        for it in found:
+            table.add_row(it.sync, escape(it.field), escape(it.sentence), "breaks" if it.breaks else "may refuse")
+        out.print(table)
+    if any(it.breaks for it in found):
+        raise typer.Exit(1)
+    out.print(f"Every rule fits the fields of both systems{'' if live else ', as far as the package knows them'}.")
+
+
+@mapping_app.command("diff")
+def diff(file: File = DRAFT) -> None:
+    """Show how a file differs from the mapping that is live: old and new of every field, gate and choice."""
+    from bridge.configuring import read
+    from bridge.mapping.differences import differences
+    from bridge.settings import NotConfigured
+
+    try:
+        _, syncs = read(_text(file), file.name)
+    except NotConfigured as error:
+        fail(*error.problems)
+    with opened() as bridge:
+        found = list(differences(bridge.engine.syncs, syncs))
+    if not found:
+        out.print("Nothing differs.")
+        return
+    table = Table("Sync", "Field, gate or choice", "Now", "Then")
+    for it in found:
+        table.add_row(
+            it.sync, escape(it.what), *(escape("–" if one is None else one or "yes") for one in (it.old, it.new))
+        )
+    out.print(table)
+
+
+@mapping_app.command("preview")
+def preview(
+    file: File = DRAFT,
+    last: Annotated[int, typer.Option(help="How many records of each sync, the newest.", min=1, max=10_000)] = 200,
+    sync: Annotated[str | None, typer.Option(help="One sync; all where it is not given.")] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show every field that would change, of every record.")
+    ] = False,
+) -> None:
+    """Show what a file would change in NetSuite, on real records, before anything is written."""
+    from bridge.configuring import read
+    from bridge.preview import WORDS
+    from bridge.preview import preview as foresee
+    from bridge.settings import NotConfigured
+
+    try:
+        _, syncs = read(_text(file), file.name)
+    except NotConfigured as error:
+        fail(*error.problems)
+    with opened() as bridge, out.status("Reading from NetSuite …"):
+        seen = foresee(bridge.ledger, bridge.netsuite, bridge.salesforce, syncs, last=last, sync=sync)
+    table = Table("Sync", "Record", "Would", "Field", "Now", "Then")
+    shown = 0
+    for it in seen.records:
+        if it.reason and (show_all or shown < SHOWN):
+            table.add_row(it.sync, it.salesforce_id, it.what, "", "", escape(it.reason))
+            shown += 1
+        for change in it.changes:
+            if show_all or shown < SHOWN:
+                cells = (_value(change.now), _value(change.then))
+                table.add_row(it.sync, it.salesforce_id, it.what, escape(change.field), *map(escape, cells))
+                shown += 1
+    if shown:
+        out.print(table)
+    out.print(", ".join(f"{seen.counts.get(word, 0)} {word}" for word in WORDS) + f"; {seen.wrote} writes were made.")
+
+
+@mapping_app.command("apply")
+def apply(
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")],
+    file: File = DRAFT,
+) -> None:
+    """Make a file live on all instances, without a restart. Look at it with diff and preview first."""
+    from bridge.configuring import apply as make_live
+    from bridge.settings import NotConfigured
+
+    text = _text(file)
+    with opened() as bridge:
+        try:
+            number = make_live(bridge.engine, text, author=person(), reason=reason)
+        except NotConfigured as error:
+            fail(*error.problems)
+        out.print(f"Configuration {number} is live; every instance has it within seconds.")
+
+
+@mapping_app.command("revert")
+def revert(
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")],
+    to: Annotated[
+        int | None, typer.Option(help="Its number in the history; the one before where it is not given.")
+    ] = None,
+) -> None:
+    """Go back to an earlier configuration, on all instances, without a restart."""
+    from bridge.configuring import revert as go_back
+
+    with opened() as bridge:
+        number = go_back(bridge.engine, to, author=person(), reason=reason)
+        out.print(f"Configuration {number} is live; every instance has it within seconds.")
+
+
+@mapping_app.command("history")
+def history() -> None:
+    """List the configurations that were made live, the newest first: when, by whom, why."""
+    from bridge.ledger import configuration
+
+    with opened() as bridge, bridge.ledger.read() as connection:
+        known = configuration.history(connection, 50)
+    if not known:
+        out.print("Nothing was applied yet: the file of each instance holds.")
+        return
+    table = Table("Number", "When (UTC)", "Who", "Why", "Mapping")
+    for it in known:
+        table.add_row(str(it.id), f"{it.at:%Y-%m-%d %H:%M:%S}", it.author, escape(it.reason), it.mapping)
+    out.print(table)
+
+
+SHOWN = 40  # rows of a preview, unless all are asked for
+
+
+def _value(value: object) -> str:
+    from bridge.ports import Ref
+
+    if isinstance(value, Ref):
+        return str(value.name or value.external_id or value.id)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(it)}" for name, it in value.items() if it is not None)
+    return "–" if value is None else str(value)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}.")

@@ -52,13 +52,11 @@ class Delivery:
         salesforce: MirrorSystem,
         alert: Alert = log,
     ) -> None:
-        self.ledger, self.syncs = ledger, syncs
-        ledger.mapping = version([*syncs.pushes.values(), *syncs.pulls.values()])
-        self.netsuite, self.salesforce = netsuite, salesforce
+        self.ledger, self.netsuite, self.salesforce = ledger, netsuite, salesforce
+        self.syncs, ledger.mapping = syncs, version(syncs)
         self.owner, self.alert = uuid.uuid4().hex[:12], alert
-        self.trials: set[str] = (
-            set()
-        )  # paused syncs of which the next message may be sent, to see whether they are back
+        # Paused syncs of which the next message may be sent, to see whether they are back.
+        self.trials: set[str] = set()
         self._settled = threading.Condition()
 
     def receive(self, received: Sequence[Received], *, origin: str, correlation: str) -> list[int]:

@@ -38,6 +38,8 @@ def opened(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
         fail(f"{error.message} ({error.code})")
     try:
         bridge.start(work=work)
+    except NotConfigured as error:
+        fail(*error.problems)
     except (SQLAlchemyError, OSError) as error:
         fail(f"The database {settings.database} cannot be opened ({type(error).__name__}); see BRIDGE_DATABASE_URL.")
     try:

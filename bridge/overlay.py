@@ -7,6 +7,7 @@ Must not know: any system, SQL, HTTP.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bridge.mapping import (
@@ -70,8 +71,10 @@ def rule(made: FieldOverlay) -> Rule | None:
 def _applied(push: Push, made: SyncOverlay) -> Push | None:
     if not made.enabled:
         return None
-    gates = [Test(gate.field, gate.operator, gate.values or None) for gate in made.gates]
-    return with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates)
+    gates = [Test(gate.field, gate.operator, gate.value) for gate in made.gates]
+    changed = with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates)
+    theirs = [name for name, field in made.fields.items() if field.owner == "netsuite" and name in changed.fields]
+    return replace(changed, at_first=(*changed.at_first, *theirs))
 
 
 def site_syncs(site: Site) -> Syncs:

@@ -68,6 +68,19 @@ class Check:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a system says of one field. *holds*: text number flag day time choice reference list other.
+
+    *choices* are the values that it takes where it says so, *length* the longest text in characters.
+    """
+
+    name: str
+    holds: str
+    choices: frozenset[str] = frozenset()
+    length: int | None = None
+
+
 class Slots(Protocol):
     """Permission to have one more call to NetSuite in flight, shared by all instances.
 

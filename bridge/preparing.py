@@ -234,9 +234,11 @@ class _Step:
             # After a merge the record may be known by the external id of the one that is gone.
             record = replace(record, ref=replace(record.ref, external_id=known.external_id))
         # Before our ids become NetSuite's: a parent made in the same call must not look like a change at the next save.
-        mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
+        lasting = push.lasting(record)
+        mark = plain.fingerprint([record.ref.external_id, dict(lasting.fields)])
         if self._same(row, known, mark):
             return None
+        record = lasting if known else record
         if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own = self._own(record, push, source)

@@ -17,9 +17,10 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from bridge.mapping import Syncs
+from bridge.ports import Fact
 
 SOURCE = Path("force-app") / "main" / "default"
 LINES = "OpportunityLineItem"  # what the mapping calls Lines
@@ -112,6 +113,31 @@ def compare(project: Path, syncs: Syncs) -> Differences:
 
 def _field_files(project: Path) -> Iterator[Path]:
     return (project / SOURCE / "objects").glob(f"*/fields/*.field{META}")
+
+
+TYPES = {
+    "Currency": "number", "Number": "number", "Percent": "number", "Summary": "number", "Checkbox": "flag",
+    "Date": "day", "DateTime": "time", "Picklist": "choice", "Lookup": "reference", "MasterDetail": "reference",
+}  # fmt: skip
+
+
+def facts(project: Path, kind: str) -> dict[str, Fact]:
+    """Return what the package says of the custom fields of *kind*, those of its lines as ``Lines.Fee_Type__c``."""
+    found: dict[str, Fact] = {}
+    for path in _field_files(project):
+        owner, prefix = path.parts[-3], ""
+        if owner == LINES and kind == "Opportunity":
+            prefix = "Lines."
+        elif owner != kind:
+            continue
+        text = path.read_text(encoding="utf-8")
+        name = prefix + path.name.removesuffix(f".field{META}")
+        told = re.search(r"^    <type>(\w+)</type>", text, re.MULTILINE)
+        length = re.search(r"<length>(\d+)</length>", text)
+        choices = re.findall(r"<value>\s*<fullName>([^<]+)</fullName>", text)
+        holds = TYPES.get(told[1] if told else "", "text")
+        found[name] = Fact(name, holds, frozenset(map(unescape, choices)), int(length[1]) if length else None)
+    return found
 
 
 def record_file(field: Field) -> tuple[str, str]:

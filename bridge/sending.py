@@ -208,10 +208,11 @@ def _paired(ours: Sequence[str], found: Record, known: Mapping[str, Any]) -> dic
 
 def agrees(sent: Record, found: Record) -> bool:
     """Say whether *found* already holds what *sent* would write; what cannot be compared counts as different."""
-    return all(_same(value, found.fields.get(name)) for name, value in sent.fields.items())
+    return all(same(value, found.fields.get(name)) for name, value in sent.fields.items())
 
 
-def _same(sent: Any, found: Any) -> bool:
+def same(sent: Any, found: Any) -> bool:
+    """Say whether *found*, as NetSuite tells it, is what *sent* would make of it."""
     if sent is None or sent == "":
         return found is None or found == ""
     if isinstance(sent, Ref):
@@ -233,7 +234,7 @@ def _same(sent: Any, found: Any) -> bool:
         if not isinstance(found, list) or len(sent) != len(found):
             return False
         return all(
-            all(_same(value, there.get(name)) for name, value in row.items() if name not in (LINE_ID, "rate", "price"))
+            all(same(value, there.get(name)) for name, value in row.items() if name not in (LINE_ID, "rate", "price"))
             for row, there in zip(sent, found, strict=True)
         )
     return bool(str(sent) == str(found))

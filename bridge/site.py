@@ -182,6 +182,7 @@ class FieldOverlay(Choices):
 
     table: dict[str, str] | None = None  # of a choice
     ref: Name | None = None  # what a choice or a const refers to by name, for example "term"
+    owner: Literal["salesforce", "netsuite"] = "salesforce"  # whose it is once the record exists
     limit: Annotated[int, Field(ge=1)] | None = None  # of a text, in characters
     cut: bool = False  # a longer text is cut, not refused
     required: bool = False
@@ -209,14 +210,32 @@ class Gate(Choices):
     """``[[sync.<name>.gates]]``: one more condition before a record is sent."""
 
     field: Name
-    operator: Literal["is not blank", "is true", "is in", "is positive"]
+    operator: Literal[
+        "is not blank",
+        "is blank",
+        "is true",
+        "is not true",
+        "is in",
+        "is not in",
+        "is positive",
+        "is at most",
+        "is at least",
+    ]
     values: tuple[str, ...] = ()
+    limit: Decimal | None = None
 
     @model_validator(mode="after")
-    def _has_values_when_needed(self) -> Gate:
-        if bool(self.values) != (self.operator == "is in"):
-            raise ValueError("'is in' needs values, and nothing else has them")
+    def _has_what_it_needs(self) -> Gate:
+        if bool(self.values) != (self.operator in ("is in", "is not in")):
+            raise ValueError("'is in' and 'is not in' need values, and nothing else has them")
+        if (self.limit is not None) != (self.operator in ("is at most", "is at least")):
+            raise ValueError("'is at most' and 'is at least' need a limit, and nothing else has one")
         return self
+
+    @property
+    def value(self) -> tuple[str, ...] | Decimal | None:
+        """Return what the field is compared with."""
+        return self.limit if self.limit is not None else self.values or None
 
 
 class SyncOverlay(Choices):
@@ -240,21 +259,6 @@ class Site(Choices):
     retention: Retention = Retention()
     console: Console = Console()
     sync: dict[str, SyncOverlay] = Field(default_factory=dict)
-
-    def choices(self) -> dict[str, Any]:
-        """Return what mappings may look at, flat, under the names that they use."""
-        return {
-            "subsidiary": self.site.subsidiary,
-            "currency": self.site.currency,
-            "timezone": self.site.timezone,
-            "new_customer_stage": self.site.customer_stage,
-            "vendor_name": self.site.vendor_name,
-            "approval_stages": self.approval.stages,
-            "purchase_item": self.purchase.item,
-            "commission": self.netsuite.commission,
-            "commission_account": self.netsuite.commission_account,
-            "fees": {name: fee.model_dump() for name, fee in self.fees.items()},
-        }
 
 
 def read(path: Path) -> tuple[Site, list[str]]:

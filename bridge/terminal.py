@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import NoReturn
 
 import typer
@@ -16,3 +17,11 @@ def fail(*sentences: str) -> NoReturn:
     for sentence in sentences:
         err.print(f"[red]✗[/] {escape(sentence)}", highlight=False, soft_wrap=True)
     raise typer.Exit(1)
+
+
+def person() -> str:
+    """Return who types: on a command line that is the system's own user."""
+    try:
+        return f"cli:{getpass.getuser()}"[:40]
+    except (KeyError, OSError):
+        return "cli"

@@ -480,3 +480,57 @@ def free_ports() -> list[int]:
         for it in (one, other):
             it.bind(("127.0.0.1", 0))
         return [one.getsockname()[1], other.getsockname()[1]]
+
+
+CHANGED = """
+[sync.customer.fields.comments]
+text = "Description"
+
+[sync.customer.fields.phone]
+remove = true
+"""
+
+
+def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
+    bridge: Run, systems: Systems, tmp_path: Path
+) -> None:
+    account = systems.save(Phone="555-0100", Description="Likes ovens")
+    bridge("push", "Account", account)
+    draft = tmp_path / "draft.toml"
+    draft.write_text(DEMO.read_text(encoding="utf-8") + CHANGED, encoding="utf-8")
+
+    assert bridge("mapping", "check", str(draft))[0] == 0
+    code, text = bridge("mapping", "check", str(draft), "--live")
+    assert code == 0, text
+    code, text = bridge("mapping", "diff", str(draft))
+    assert (code, "text Phone, at most 32" in text, "text Description" in text) == (0, True, True)
+    code, text = bridge("mapping", "preview", str(draft), "--sync", "customer", "--last", "1")
+    assert (code, "Likes ovens" in text) == (0, True)
+    assert "1 update, 0 unchanged, 0 reject, 0 held, 0 wait; 0 writes were made." in text
+    assert bridge("mapping", "apply", str(draft), "--reason", "accounting asked")[0] == 0
+    assert bridge("mapping", "diff", str(draft)) == (0, "Nothing differs.\n")
+    bridge("push", "Account", account)
+    (customer,) = systems.made("customer", account)
+    assert customer.fields["comments"] == "Likes ovens"
+    assert bridge("mapping", "revert", "--reason", "never mind")[0] == 1, "there is only one"
+    assert bridge("mapping", "apply", str(DEMO), "--reason", "as shipped")[0] == 0
+    assert bridge("mapping", "revert", "--reason", "never mind")[0] == 0
+
+    code, text = bridge("mapping", "history")
+
+    assert code == 0
+    assert ["back to 1: never mind" in text, "as shipped" in text, "accounting asked" in text] == [True] * 3
+
+
+def test_a_mapping_that_does_not_fit_is_refused_with_what_is_wrong(bridge: Run, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    draft.write_text(DEMO.read_text(encoding="utf-8") + CHANGED.replace("comments", "commments"), encoding="utf-8")
+
+    code, text = bridge("mapping", "check", str(draft))
+
+    assert (code, "NetSuite's customer has no field commments." in text) == (1, True)
+    draft.write_text("[sync.customers]", encoding="utf-8")
+    for verb in ("check", "diff", "preview"):
+        assert bridge("mapping", verb, str(draft))[0] == 1
+    assert bridge("mapping", "apply", str(draft), "--reason", "x")[0] == 1
+    assert bridge("mapping", "check", str(tmp_path / "none.toml"))[0] == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.overlay import choices
 from bridge.site import Site, parse, read
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "bridge.example.toml"
@@ -35,10 +36,10 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 def test_mappings_see_the_choices_flat() -> None:
     site, _ = parse({"fees": {"Wire Fee": {"sale_item": "Wire"}}, "site": {"subsidiary": "Parent Company"}})
 
-    choices = site.choices()
+    found = choices(site)
 
-    assert choices["subsidiary"] == "Parent Company"
-    assert choices["fees"]["Wire Fee"] == {"sale_item": "Wire", "purchase_item": None, "purchase_sign": -1}
+    assert found["subsidiary"] == "Parent Company"
+    assert found["fees"]["Wire Fee"] == {"sale_item": "Wire", "purchase_item": None, "purchase_sign": -1}
 
 
 def test_an_amount_never_becomes_a_float(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_an_amount_never_becomes_a_float(tmp_path: Path) -> None:
         ({"site": {"timezone": "Mars/Olympus"}}, "bridge.toml: site.timezone: 'Mars/Olympus' is not a time zone."),
         (
             {"sync": {"customer": {"gates": [{"field": "A", "operator": "is in"}]}}},
-            "bridge.toml: sync.customer.gates[0]: 'is in' needs values, and nothing else has them.",
+            "bridge.toml: sync.customer.gates[0]: 'is in' and 'is not in' need values, and nothing else has them.",
         ),
         (
             {"schedule": {"jobs": {"sweep": {"cron": "61 * * * *"}}}},

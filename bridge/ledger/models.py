@@ -240,6 +240,19 @@ audit = Table(
     Index("audit_target", "target"),
 )
 
+# Configurations that were made live without a restart, the newest last.
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("author", String(40), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("mapping", String(16), nullable=False),
+    sqlite_autoincrement=True,
+)
+
 # One row for each thing that may go wrong for a while: told once when it begins, and once when it is over.
 incident = Table(
     "incident",

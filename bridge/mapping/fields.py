@@ -229,7 +229,12 @@ class choice:
         return self.table[got]
 
     def describe(self) -> str:
-        return f"choice {self.source} of {', '.join(self.table)}"
+        words = [f"{key} → {named}" if (named := _named(it)) != key else key for key, it in self.table.items()]
+        return f"choice {self.source} of {', '.join(words)}"
+
+
+def _named(value: Any) -> str:
+    return str(value.name or value.id) if isinstance(value, Ref) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,18 @@ from typing import Any
 from bridge.mapping.base import Context, blank, decimal, label
 from bridge.ports import Fields
 
+OPERATORS = (
+    "is not blank", "is blank", "is true", "is not true", "is in", "is not in",
+    "is positive", "is at most", "is at least",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Test:
     """A gate: field, operator, value. *value* may be ``site:<name>``, a list that the site chooses."""
 
     field: str
-    operator: str  # one of: is not blank, is true, is in, is positive, is known
+    operator: str  # one of `OPERATORS`
     value: Any = None
 
     def reads(self) -> tuple[str, ...]:
@@ -37,6 +42,16 @@ class Test:
                 return got in self._wanted(context)
             case "is positive":
                 return not blank(got) and decimal(got, self.field) > 0
+            case "is blank":
+                return blank(got)
+            case "is not true":
+                return got is not True
+            case "is not in":
+                return got not in self._wanted(context)
+            case "is at most":  # an empty amount exceeds nothing
+                return blank(got) or decimal(got, self.field) <= decimal(self._wanted(context), self.field)
+            case "is at least":
+                return not blank(got) and decimal(got, self.field) >= decimal(self._wanted(context), self.field)
         raise ValueError(self.operator)
 
     def explain(self, source: Fields, context: Context) -> str:
@@ -48,8 +63,17 @@ class Test:
             return f"{name} is {'empty' if blank(got) else got}, needs {' or '.join(map(str, self._wanted(context)))}"
         if self.operator == "is true":
             return f"{name} is not ticked"
-        if self.operator == "is positive":
-            return f"{name} is not above zero"
+        match self.operator:
+            case "is not in":
+                return f"{name} is {got}, which is not sent"
+            case "is not true":
+                return f"{name} is ticked"
+            case "is positive":
+                return f"{name} is not above zero"
+            case "is at most" | "is at least":
+                return f"{name} is {'empty' if blank(got) else got}, needs {self.operator[3:]} {self._wanted(context)}"
+            case "is blank":
+                return f"{name} is not empty"
         return f"{name} is empty"
 
     def describe(self) -> str:
@@ -59,7 +83,8 @@ class Test:
             return (
                 f"{label(self.field)} {self.operator} this site's {self.value.removeprefix('site:').replace('_', ' ')}"
             )
-        return f"{label(self.field)} {self.operator} {', '.join(self.value)}"
+        words = self.value if isinstance(self.value, tuple | list) else (self.value,)
+        return f"{label(self.field)} {self.operator} {', '.join(map(str, words))}"
 
 
 def is_not_blank(name: str) -> Test:

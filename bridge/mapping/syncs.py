@@ -16,7 +16,8 @@ from bridge.ports import Fields, Record, Ref
 class Push:
     """A declared sync from Salesforce to NetSuite.
 
-    *when* holds the gates. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
+    *when* holds the gates. *at_first* names fields that are sent with the record's first write only: NetSuite owns them
+    from then on. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
     holds only ids, so number and line keys are read back. *closing* is what is sent when a gate closes after the
     record exists; without it the record stays as it is and the message is held.
     """
@@ -32,6 +33,7 @@ class Push:
     numbered: bool = False
     closing: Fields | None = None
     worth: Worth | None = None  # the money that waits with it
+    at_first: Sequence[str] = ()
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""
@@ -57,6 +59,12 @@ class Push:
         """Map one Salesforce record. Raises Rejected for what a person must change."""
         ref = Ref(self.target, external_id=external_id(self.external_id, salesforce_id))
         return Record(ref, apply(self.fields, source, context))
+
+    def lasting(self, record: Record) -> Record:
+        """Return *record* without what is sent at first only: what is compared, and what a later write holds."""
+        if not self.at_first:
+            return record
+        return replace(record, fields={k: v for k, v in record.fields.items() if k not in self.at_first})
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from bridge.mapping.base import Rule
 from bridge.mapping.choices import lines
-from bridge.mapping.syncs import Push, Sync
+from bridge.mapping.syncs import Push, Sync, Syncs
 
 HEAD = """\
 # What becomes what
@@ -46,12 +47,12 @@ def gates(sync: Sync) -> list[str]:
     return [gate.describe() for gate in sync.when] if isinstance(sync, Push) else []
 
 
-def version(syncs: Iterable[Sync]) -> str:
-    """Return a short word for these rules: another one whenever a rule, a gate or a sync differs."""
-    said = [
-        (it.name, it.source, it.target, sorted(rows(it)), gates(it)) for it in sorted(syncs, key=lambda it: it.name)
-    ]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:12]
+def version(syncs: Syncs) -> str:
+    """Return a short word for these rules: another one whenever a rule, a gate, a sync or a site's choice differs."""
+    said = [repr(it) for it in (*syncs.pushes.values(), *syncs.pulls.values(), sorted(syncs.context.site.items()))]
+    # A function is known by its name: where it lies in memory is another place in each process.
+    words = re.sub(r" at 0x[0-9a-f]+", "", "\n".join(sorted(said)))
+    return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
 def markdown(syncs: Sequence[Sync]) -> str:

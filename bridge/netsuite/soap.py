@@ -22,6 +22,7 @@ from lxml import etree
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults, showing
 from bridge.netsuite.criteria import criteria, within
+from bridge.netsuite.facts import facts
 from bridge.netsuite.grouping import Grouping, Ticket
 from bridge.netsuite.kinds import CALL_WEIGHT, CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.names import Names
@@ -31,7 +32,7 @@ from bridge.netsuite.transport import Limits, Transport, new_session
 from bridge.netsuite.windows import SMALLEST_PAGE, Windows
 from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire
 from bridge.netsuite.wsdl import Bindings
-from bridge.ports import Check, Deleted, Record, Ref, Slots, Window, Written
+from bridge.ports import Check, Deleted, Fact, Record, Ref, Slots, Window, Written
 
 HOST = re.compile(r"https://[a-z0-9-]+\.suitetalk\.api\.netsuite\.com")
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
@@ -325,6 +326,10 @@ class SoapNetSuite:
             if index >= int(text(child(found, "totalPages")) or 1):
                 return
             index += 1
+
+    def facts(self, kind: str) -> dict[str, Fact] | None:
+        """What the bindings say of the fields of *kind*; None for one that they do not hold."""
+        return facts(self._bindings, kind)
 
     def now(self) -> datetime:
         """NetSuite's own clock, aware UTC."""

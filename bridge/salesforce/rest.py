@@ -15,13 +15,13 @@ from typing import Any
 import requests
 
 from bridge.errors import BridgeError, Misconfigured
-from bridge.ports import Check, Deleted, Record, Ref, Written
+from bridge.ports import Check, Deleted, Fact, Record, Ref, Written
 from bridge.salesforce import faults
 from bridge.salesforce.auth import Auth
 from bridge.salesforce.bulk import WHOLE_WAIT_S, Bulk
 from bridge.salesforce.checks import checks
 from bridge.salesforce.connection import Connection
-from bridge.salesforce.shapes import Shapes
+from bridge.salesforce.shapes import Shapes, facts
 from bridge.salesforce.soql import Selection, encoded_length, flat, one_of, pages
 from bridge.salesforce.transport import Limits
 from bridge.salesforce.values import UPSERT_KEY, NotAnId, id18, soql_instant
@@ -87,6 +87,10 @@ class RestSalesforce:
         """Calls used and allowed in the last 24 hours as the last answer told, None before the first."""
         quota = self._connection.quota
         return None if quota.used is None or quota.allowed is None else (quota.used, quota.allowed)
+
+    def facts(self, kind: str) -> dict[str, Fact]:
+        """Return what Salesforce says of the fields of *kind* now. Raises Misconfigured or Deferred."""
+        return facts(self._shapes, kind)
 
     # --- read -------------------------------------------------------------------------------------------------------
 

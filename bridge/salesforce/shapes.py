@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bridge.errors import Misconfigured
+from bridge.ports import Fact
 from bridge.salesforce import faults
 from bridge.salesforce.connection import Connection
 from bridge.salesforce.values import is_name
@@ -39,6 +40,8 @@ class Field:
     updateable: bool
     relationship: str | None
     parent: str | None
+    length: int = 0
+    choices: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,29 @@ class Shapes:
             return shape
 
 
+HOLDS = {
+    "double": "number", "currency": "number", "percent": "number", "int": "number", "long": "number",
+    "boolean": "flag", "date": "day", "datetime": "time", "picklist": "choice", "reference": "reference",
+    "id": "reference",
+}  # fmt: skip
+
+
+def facts(shapes: Shapes, kind: str) -> dict[str, Fact]:
+    """Return the fields of *kind* as the bridge's user sees them, those of lines as ``Lines.UnitPrice``.
+
+    Raises Misconfigured where the object is not there, Deferred where Salesforce does not answer.
+    """
+    found = {it.name: _fact(it.name, it) for it in shapes.of(kind, fresh=True).fields.values()}
+    for (owner, words), (_, child) in LISTS.items():
+        if owner == kind:
+            found |= {f"{words}.{it.name}": _fact(f"{words}.{it.name}", it) for it in shapes.of(child).fields.values()}
+    return found
+
+
+def _fact(name: str, field: Field) -> Fact:
+    return Fact(name, HOLDS.get(field.type, "text"), field.choices, field.length or None)
+
+
 def missing(kind: str, name: str | None) -> Misconfigured:
     """An object or field that Salesforce does not show to the bridge's user."""
     what = f"Field {name} of {kind}" if name else f"Object {kind}"
@@ -115,4 +141,6 @@ def _field(it: Mapping[str, Any]) -> Field:
         updateable=bool(it.get("updateable")),
         relationship=it.get("relationshipName"),
         parent=str(parents[0]) if parents else None,
+        length=int(it.get("length") or 0),
+        choices=frozenset(str(one["value"]) for one in it.get("picklistValues") or () if one.get("active", True)),
     )

@@ -37,6 +37,9 @@ from bridge.mapping import (
     text,
     when,
 )
+from bridge.mapping import (
+    Test as Gate,
+)
 from bridge.ports import Ref
 
 CONTEXT = Context(
@@ -398,3 +401,31 @@ def test_open_gates_hold_nothing_and_closed_ones_are_told_together():
 def test_a_gate_on_an_amount_that_is_no_number_is_refused():
     with pytest.raises(Rejected):
         is_positive("Amount").holds({"Amount": 1.5}, CONTEXT)
+
+
+# --- more gates
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "reason"),
+    [
+        (Gate("Type", "is not in", ("Framework",)), "Framework", "Type is Framework, which is not sent"),
+        (Gate("Type", "is not in", ("Framework",)), "New", None),
+        (Gate("Funded__c", "is at most", Decimal(500)), Decimal("500.01"), "Funded is 500.01, needs at most 500"),
+        (Gate("Funded__c", "is at most", Decimal(500)), Decimal(500), None),
+        (Gate("Funded__c", "is at most", Decimal(500)), None, None),
+        (Gate("Funded__c", "is at least", Decimal(500)), Decimal("499.99"), "Funded is 499.99, needs at least 500"),
+        (Gate("Funded__c", "is at least", Decimal(500)), None, "Funded is empty, needs at least 500"),
+        (Gate("Inactive__c", "is not true"), True, "Inactive is ticked"),
+        (Gate("Inactive__c", "is not true"), False, None),
+        (Gate("Hold__c", "is blank"), "wait", "Hold is not empty"),
+        (Gate("Hold__c", "is blank"), None, None),
+    ],
+)
+def test_a_gate_says_what_is_missing(gate, value, reason):
+    source = {gate.field: value}
+    context = Context({}, {})
+
+    assert gate.holds(source, context) is (reason is None)
+    if reason is not None:
+        assert gate.explain(source, context) == reason

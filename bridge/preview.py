@@ -22,8 +22,7 @@ from bridge.ledger.links import Link
 from bridge.ledger.models import message
 from bridge.mapping import LINE_ID, LINE_LISTS, Push, Syncs, external_id
 from bridge.ports import Fields, Record, Ref, System
-from bridge.preparing import without_line_ids
-from bridge.sending import same
+from bridge.sending import same, without_line_ids
 
 CREATE, UPDATE, UNCHANGED, REJECT, HELD, WAIT = "create", "update", "unchanged", "reject", "held", "wait"
 WORDS = (CREATE, UPDATE, UNCHANGED, REJECT, HELD, WAIT)
@@ -147,8 +146,8 @@ def _decided(
         lasting = push.lasting(record)
         mark = plain.fingerprint([record.ref.external_id, dict(lasting.fields)])
         what = CREATE if link is None else UNCHANGED if link.fingerprint == mark else UPDATE
-        ids = {_external_id(syncs, pair): it.target_id for pair, it in known.items()}
-        yield _Decided(push, salesforce_id, what, None, _with_ids(lasting if link else record, ids), link)
+        targets = {_external_id(syncs, pair): it.target_id for pair, it in known.items()}
+        yield _Decided(push, salesforce_id, what, None, _with_ids(lasting if link else record, targets), link)
 
 
 def _external_id(syncs: Syncs, pair: tuple[str, str]) -> str:

@@ -509,6 +509,7 @@ def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
     assert "1 update, 0 unchanged, 0 reject, 0 held, 0 wait; 0 writes were made." in text
     assert bridge("mapping", "apply", str(draft), "--reason", "accounting asked")[0] == 0
     assert bridge("mapping", "diff", str(draft)) == (0, "Nothing differs.\n")
+    systems.salesforce.update(account, Phone="555-0101")
     bridge("push", "Account", account)
     (customer,) = systems.made("customer", account)
     assert customer.fields["comments"] == "Likes ovens"

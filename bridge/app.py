@@ -11,19 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
 
 import requests
 from pydantic import SecretStr
 
-import suitetalk_wsdl
 from bridge import configuring, operating, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
 from bridge.delivery import Delivery
+from bridge.deployment import Shelf, Watcher
 from bridge.learning import Learner
 from bridge.ledger import Ledger, marks
 from bridge.ledger.incidents import Incident
@@ -33,7 +32,6 @@ from bridge.mapping.checking import Finding
 from bridge.mapping.checking import findings as fitting
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
-from bridge.netsuite.wsdl import Bindings
 from bridge.overlay import site_syncs
 from bridge.ports import Check
 from bridge.pulling import SETTLE, pull
@@ -68,6 +66,8 @@ class Bridge:
     learner: Learner
     netsuite: SoapNetSuite
     salesforce: RestSalesforce
+    shelf: Shelf
+    watcher: Watcher
     settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
     channels: list[Channel] = field(default_factory=lambda: [to_log])
     follower: configuring.Follower | None = None
@@ -84,6 +84,7 @@ class Bridge:
         operating.note_mapping(self.engine)
         self.carrier.prepare()
         self.slots.start()
+        self.watcher.start(self.speak_through, watch=work)
         if work:
             self.carrier.start()
             self.learner.start()
@@ -92,6 +93,10 @@ class Bridge:
         """Go on by another configuration; cadences are the schedule's own."""
         configuring.use(self.engine, syncs)
         self.site, self.learner.syncs = site, syncs
+
+    def speak_through(self, netsuite: SoapNetSuite) -> None:
+        """Use NetSuite through other bindings from the next call on; calls in flight have the old ones in hand."""
+        self.netsuite = self.engine.netsuite = self.learner.teacher = netsuite
 
     def drain(self) -> bool:
         """Say that this instance is no longer ready, claim nothing more and let calls in flight finish.
@@ -107,6 +112,7 @@ class Bridge:
         if self.follower is not None:
             self.follower.stop()
         self.drain()
+        self.watcher.stop()
         self.slots.stop()
         self.salesforce.close()
         self.ledger.close()
@@ -126,6 +132,9 @@ def build(
     is_sandbox = settings.environment != "production"
     engine_owner = f"{settings.host}:{settings.port}"
     slots = LeasedSlots(ledger, f"{engine_owner}-{id(ledger):x}", settings.netsuite_concurrency)
+    shelf = Shelf(ledger, settings)
+    number, bindings = shelf.at_start()
+    kinds = netsuite_kinds(syncs)
     netsuite = SoapNetSuite(
         account=settings.netsuite_account or "",
         credentials=TokenCredentials(
@@ -135,14 +144,14 @@ def build(
             _secret(settings.netsuite_token_id),
             _secret(settings.netsuite_token_secret),
         ),
-        bindings=Bindings.load(bindings_folder(settings), settings.suitetalk_version),
+        bindings=bindings,
         slots=slots,
         base_url=settings.netsuite_url,
         session=netsuite_session,
         application_base_url=settings.netsuite_url if is_sandbox else None,
         allow_loopback=is_sandbox,
         pool_size=settings.netsuite_concurrency,
-        kinds=netsuite_kinds(syncs),
+        kinds=kinds,
     )
     salesforce = RestSalesforce(
         auth=_salesforce_auth(settings),
@@ -152,6 +161,8 @@ def build(
         allow_loopback=is_sandbox,
     )
     engine = Delivery(ledger=ledger, syncs=syncs, netsuite=netsuite, salesforce=salesforce)
+    learner = Learner(netsuite, syncs)
+    watcher = Watcher(shelf, netsuite, number=number, owner=engine.owner, kinds=kinds)
     return Bridge(
         settings,
         site,
@@ -159,9 +170,11 @@ def build(
         engine,
         slots,
         new_carrier(settings.carrier, engine, settings.netsuite_concurrency, is_worker=is_worker),
-        Learner(netsuite, syncs),
+        learner,
         netsuite,
         salesforce,
+        shelf,
+        watcher,
         channels=channels(settings),
     )
 
@@ -218,11 +231,6 @@ def findings(bridge: Bridge) -> Iterator[tuple[str, Iterator[Check]]]:
     syncs = bridge.engine.syncs
     yield "Salesforce", bridge.salesforce.check(salesforce_reads(syncs), salesforce_writes(syncs))
     yield "NetSuite", bridge.netsuite.check()
-
-
-def bindings_folder(settings: Settings) -> Path:
-    """Return the folder of the SuiteTalk bindings: a site's own, or the subset that is shipped."""
-    return settings.suitetalk_wsdl or Path(suitetalk_wsdl.__file__).parent / settings.suitetalk_version
 
 
 def _secret(value: SecretStr | None) -> str:

@@ -26,6 +26,7 @@ from bridge.cli_audit import audit_app
 from bridge.cli_console import console_app
 from bridge.cli_mapping import mapping_app
 from bridge.cli_salesforce import salesforce_app
+from bridge.cli_wsdl import wsdl_app
 from bridge.opening import opened as _open
 from bridge.terminal import fail, out
 
@@ -33,6 +34,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(audit_app, name="audit")
 app.add_typer(console_app, name="console")
+app.add_typer(wsdl_app, name="wsdl")
 app.add_typer(salesforce_app, name="salesforce")
 
 OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}

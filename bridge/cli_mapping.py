@@ -62,8 +62,9 @@ def check(
     """Compare every rule with the fields of both systems: name, type, choices, length. Nothing is sent."""
     import salesforce_metadata
     from bridge import salesforce_package
-    from bridge.app import bindings_folder, checked
+    from bridge.app import checked
     from bridge.configuring import read
+    from bridge.deployment import own_folder
     from bridge.mapping.checking import findings
     from bridge.netsuite.facts import facts
     from bridge.netsuite.wsdl import Bindings
@@ -78,7 +79,7 @@ def check(
         with opened() as bridge:
             found = list(checked(bridge, syncs))
     else:
-        bindings = Bindings.load(bindings_folder(settings), settings.suitetalk_version)
+        bindings = Bindings.load(own_folder(settings), settings.suitetalk_version)
         targets = {it.target: known for it in syncs.pushes.values() if (known := facts(bindings, it.target))}
         project = Path(salesforce_metadata.__file__).parent
         sources = {it.source: salesforce_package.facts(project, it.source) for it in syncs.pushes.values()}

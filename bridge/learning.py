@@ -34,7 +34,7 @@ class Learner:
     """Asks in the background. A failure costs nothing: a save that needs a name asks for itself."""
 
     def __init__(self, teacher: Teacher, syncs: Syncs) -> None:
-        self._teacher, self.syncs = teacher, syncs
+        self.teacher, self.syncs = teacher, syncs
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="names", daemon=True)
 
@@ -50,7 +50,7 @@ class Learner:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                for error in unknown_names(self._teacher, self.syncs):
+                for error in unknown_names(self.teacher, self.syncs):
                     LOG.warning("%s (%s)", error.message, error.code)
                 pause = EVERY_S
             except BridgeError as error:

@@ -6,7 +6,7 @@ What `bridge sandbox` and `bridge demo` run, and what end-to-end tests stand on.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -68,7 +68,7 @@ def start(
     salesforce_port: int = 0,
     netsuite_port: int = 0,
     concurrency: int = 5,
-    schema_dir: Path | None = None,
+    schema_dir: Path | Sequence[Path] | None = None,
     record_requests: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Playground:

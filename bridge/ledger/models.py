@@ -17,6 +17,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -274,4 +275,52 @@ audit_head = Table(
     Column("chain", Integer, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+wsdl_set = Table(
+    "wsdl_set",
+    metadata,
+    Column("seal", String(64), primary_key=True),
+    Column("version", String(10), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("fetched_at", Instant, nullable=False),
+    Column("actor", String(40), nullable=False),
+    Column("manifest", Text, nullable=False),
+)
+
+wsdl_file = Table(
+    "wsdl_file",
+    metadata,
+    Column("seal", String(64), primary_key=True),
+    Column("name", String(120), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+wsdl_live = Table(
+    "wsdl_live",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("seal", String(64)),
+    Column("version", String(10), nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(40), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+wsdl_instance = Table(
+    "wsdl_instance",
+    metadata,
+    Column("owner", String(60), primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("version", String(10), nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", String(80), nullable=False),
+    Column("at", Instant, nullable=False),
 )

@@ -204,11 +204,12 @@ def _line(bindings: Bindings, shape: Shape, line: Any, path: str) -> dict[str, A
 def _custom(bindings: Bindings, shape: Shape, name: str, value: Any, path: str) -> Any:
     """Make a custom field of the type that *value* has; the type must be the field's own (section_N3438152)."""
     _known(shape, "customFieldList", asked=path)
-    kind, made = _custom_value(value, path)
+    kind, made = custom_value(value, path)
     return bindings.type("core", f"{kind}CustomFieldRef")(scriptId=name, value=made)
 
 
-def _custom_value(value: Any, path: str) -> tuple[str, Any]:
+def custom_value(value: Any, path: str) -> tuple[str, Any]:
+    """Return the kind of custom field that *value* belongs in, and how it is written there. Raises Rejected."""
     match value:
         case bool():
             return "Boolean", value

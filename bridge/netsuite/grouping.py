@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -42,6 +42,20 @@ class Ticket(Generic[Item]):
     def fail(self, error: BridgeError) -> None:
         self.outcomes, self.failed = [error] * len(self.items), error
         self.done.set()
+
+
+def chunks(items: Sequence[Item], weight_of: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
+    """Cut *items* into calls that weigh no more than *most* each, in order."""
+    chunk: list[Item] = []
+    weight = 0
+    for one in items:
+        if chunk and weight + weight_of(one) > most:
+            yield chunk
+            chunk, weight = [], 0
+        chunk.append(one)
+        weight += weight_of(one)
+    if chunk:
+        yield chunk
 
 
 class Grouping(Generic[Item]):

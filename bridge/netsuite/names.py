@@ -47,6 +47,13 @@ class Names:
         self._currencies: tuple[datetime, dict[str, str]] | None = None
         self._symbols: dict[str, str] = {}
 
+    def through(self, bindings: Bindings, call: Call) -> Names:
+        """Return the same knowledge, asked for through other bindings: ids do not depend on them."""
+        other = Names(bindings, call, self._clock)
+        other._ids, other._types, other._symbols = self._ids, self._types, self._symbols
+        other._currencies = self._currencies
+        return other
+
     def resolve(self, record: Record, *, interactive: bool) -> Record:
         """Return *record* with an id in every reference.
 

@@ -1,6 +1,6 @@
 """What the schemas say about each type: its fields in order, what each holds, and its attributes.
 
-``Shapes`` reads the XSD files of one set once; ``Shape`` is one complex type; ``Field`` one of its elements. The codec
+``Shapes`` reads the XSDs of one set once; ``Shape`` is one complex type; ``Field`` one of its elements. The codec
 and the reader are both driven by it, so a larger set needs no change of code.
 
 Must not know: zeep, values, HTTP.
@@ -9,8 +9,10 @@ Must not know: zeep, values, HTTP.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -95,16 +97,19 @@ class _Raw:
 
 
 class Shapes:
-    """All named types of one set of schemas. A file is read when one of its types is first asked for."""
+    """All named types of one set of schemas, each a file or its content.
 
-    def __init__(self, folder: Path) -> None:
-        self._files: dict[str, list[Path]] = {}  # by target namespace
+    A schema is read when one of its types is first asked for.
+    """
+
+    def __init__(self, schemas: Iterable[Path | bytes]) -> None:
+        self._files: dict[str, list[Path | bytes]] = {}  # by target namespace
         self._raw: dict[Name, _Raw] = {}
         self._elements: dict[Name, Name] = {}
         self._known: dict[Name, Shape] = {}
         self._lock, self._reading = threading.RLock(), set[str]()
-        for path in sorted(folder.rglob("*.xsd")):
-            self._files.setdefault(_target(path), []).append(path)
+        for schema in schemas:
+            self._files.setdefault(_target(schema), []).append(schema)
         self.namespaces = frozenset(self._files)
 
     def __contains__(self, name: Name) -> bool:
@@ -131,7 +136,7 @@ class Shapes:
             if namespace not in self._files or namespace in self._reading:
                 return
             self._reading.add(namespace)
-            roots = [etree.parse(str(path), parser()).getroot() for path in self._files[namespace]]
+            roots = [etree.parse(_opened(it), parser()).getroot() for it in self._files[namespace]]
             for root in roots:  # first, because types may refer to elements of their own namespace
                 for node in root.findall(f"{_X}element"):
                     self._elements[(namespace, node.get("name") or "")] = _qualified(node, node.get("type") or "")
@@ -187,10 +192,14 @@ class Shapes:
         return Field(name, type_, Holds.OTHER, many)
 
 
-def _target(path: Path) -> str:
-    """Return the namespace that a schema file is about, from its first element."""
+def _opened(schema: Path | bytes) -> str | BytesIO:
+    return BytesIO(schema) if isinstance(schema, bytes) else str(schema)
+
+
+def _target(schema: Path | bytes) -> str:
+    """Return the namespace that a schema is about, from its first element."""
     for _, root in etree.iterparse(
-        str(path), events=("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        _opened(schema), events=("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
     ):
         return str(root.get("targetNamespace") or "")
     return ""

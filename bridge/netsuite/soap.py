@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,7 @@ from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults, showing
 from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.facts import facts
-from bridge.netsuite.grouping import Grouping, Ticket
+from bridge.netsuite.grouping import Grouping, Ticket, chunks
 from bridge.netsuite.kinds import CALL_WEIGHT, CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import TokenCredentials
@@ -98,25 +99,26 @@ class SoapNetSuite:
                 "The NetSuite credentials belong to another account.", code="NETSUITE_ACCOUNT", detail=account
             )
         self._application = application_base_url or f"https://{account_host(account)}.app.netsuite.com"
-        self._bindings = bindings
         self._clock = clock
         self._page_size = page_size
         self._kinds = tuple(kinds)
         self._limits = limits or Limits()
-        self._reader = Reader(bindings)
-        self._wire = Wire(
-            bindings=bindings,
-            transport=Transport(
-                session or new_session(pool_size),
-                f"{base}/services/NetSuitePort_{bindings.version}",
-                self._limits,
-            ),
-            slots=slots,
-            credentials=credentials,
-            clock=clock,
-        )
-        self._names = Names(bindings, self._wire.ask, clock)
-        self._groups: Grouping[Ready] = Grouping(slots, lambda chunk: self._call(chunk, held=True), CALL_WEIGHT)
+        port = f"{base}/services/NetSuitePort_{bindings.version}"
+        transport = Transport(session or new_session(pool_size), port, self._limits)
+        wire = Wire(bindings=bindings, transport=transport, slots=slots, credentials=credentials, clock=clock)
+        self._bind(wire, Names(bindings, wire.ask, clock))
+
+    def _bind(self, wire: Wire, names: Names) -> None:
+        self._bindings, self._wire, self._names = wire.bindings, wire, names
+        self._reader = Reader(wire.bindings)
+        # Of its own for each set: requests built from two sets cannot go out as one list.
+        self._groups: Grouping[Ready] = Grouping(wire.slots, lambda chunk: self._call(chunk, held=True), CALL_WEIGHT)
+
+    def through(self, bindings: Bindings) -> SoapNetSuite:
+        """Return this account through other bindings, with the same connections and the same knowledge of names."""
+        other, wire = copy(self), self._wire.through(bindings)
+        other._bind(wire, self._names.through(bindings, wire.ask))
+        return other
 
     # Writing
 
@@ -139,7 +141,7 @@ class SoapNetSuite:
         if time.monotonic() - asked > self._limits.names_s:
             # The caller's right to write these records is good for one call only; the names are known next time.
             stopped = Deferred("Names had to be looked up in NetSuite first.", code="NAMES_FIRST", throttled=True)
-        for chunk in _chunks(ready):
+        for chunk in chunks(ready, lambda one: one[2].weight, CALL_WEIGHT):
             if stopped is None:
                 answered, stopped = self._write(chunk, interactive)
             else:
@@ -358,6 +360,11 @@ class SoapNetSuite:
         return checks.run(self, self._names, self._kinds, self._clock)
 
     @property
+    def version(self) -> str:
+        """The endpoint version that is spoken."""
+        return self._bindings.version
+
+    @property
     def unknown(self) -> frozenset[str]:
         """``Type.element`` names in answers that the bindings do not hold: NetSuite has changed its schema."""
         return frozenset(self._reader.unknown)
@@ -382,19 +389,6 @@ class SoapNetSuite:
         if kind is CUSTOM_RECORD:
             return self._bindings.type("core", "CustomRecordRef")(typeId=self._type_id(ref.kind, False), **values)
         return self._bindings.type("core", "RecordRef")(type=ref.kind, **values)
-
-
-def _chunks(ready: list[Ready]) -> Iterator[list[Ready]]:
-    chunk: list[Ready] = []
-    weight = 0
-    for one in ready:
-        if chunk and weight + one[2].weight > CALL_WEIGHT:
-            yield chunk
-            chunk, weight = [], 0
-        chunk.append(one)
-        weight += one[2].weight
-    if chunk:
-        yield chunk
 
 
 def _instant(value: str) -> datetime:

@@ -169,6 +169,10 @@ class Transport:
             )
         )
 
+    def beside(self, name: str) -> Transport:
+        """Return the way to the address beside this one, over the same connections."""
+        return Transport(self._session, f"{self.url.rpartition('/')[0]}/{name}", self.limits)
+
     def post(self, action: str, body: bytes, *, timeout_s: float) -> Answer:
         """Send *body* and return the answer as soon as its head is here. Raises NotSent or Broken."""
         _progress.known = _progress.written = False

@@ -48,6 +48,16 @@ class Wire:
         self._credentials = credentials
         self._clock = clock
 
+    def through(self, bindings: Bindings) -> Wire:
+        """Return the way to the same account through other bindings, over the same connections."""
+        return Wire(
+            bindings=bindings,
+            transport=self.transport.beside(f"NetSuitePort_{bindings.version}"),
+            slots=self.slots,
+            credentials=self._credentials,
+            clock=self._clock,
+        )
+
     def exchange(
         self,
         operation: str,

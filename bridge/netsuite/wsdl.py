@@ -1,6 +1,7 @@
-"""The SuiteTalk bindings that are live: one folder with a WSDL and its XSDs, loaded once and shared by all threads.
+"""SuiteTalk bindings, loaded: one set with a WSDL and its XSDs, shared by all threads.
 
-``Bindings.load`` reads our own subset or a full set alike; nothing is ever fetched.
+``Bindings.load`` reads a folder and ``Bindings.of`` a set's files, our own subset or a full set alike; nothing is ever
+fetched. ``Bindings.warm`` does ahead of time what zeep would do at the first use of a type.
 
 Must not know: values of a record, credentials, HTTP.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import zeep.exceptions
 from lxml import etree
 
 from bridge.errors import Misconfigured
-from bridge.netsuite.kinds import Kind
+from bridge.netsuite.kinds import CUSTOM_RECORD, Kind
 from bridge.netsuite.shapes import Shape, Shapes
 
 SETTINGS = {
@@ -30,25 +32,36 @@ SETTINGS = {
 }
 
 
+WSDL = "netsuite.wsdl"
+_ROOT = "file:///"  # only so that zeep joins names as it joins addresses; no file is ever opened by it
+
+
 class _NoTransport(zeep.Transport):
-    """zeep only builds messages here; it must never reach the network by itself."""
+    """zeep only builds messages here; it reads the set's own files and must never reach the network by itself."""
 
-    def _load_remote_data(self, url: str) -> bytes:
-        raise OSError(f"the bindings name a remote address: {url}")
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # zeep's own has no types
+        self._files = files
+
+    def load(self, url: str) -> bytes:
+        found = self._files.get(url.removeprefix(_ROOT))
+        if found is None:
+            raise OSError(f"the bindings name what is not among their files: {url}")
+        return found
 
 
-def _client(path: str, settings: Any) -> Any:
+def _client(files: Mapping[str, bytes], settings: Any) -> Any:
     untyped: Any = zeep  # its annotations are partial and wrong in places
-    transport: Any = _NoTransport
-    document = untyped.wsdl.Document(path, transport(), settings=settings)
-    return untyped.Client(document, transport=transport(), settings=settings)
+    transport: Any = _NoTransport(files)
+    document = untyped.wsdl.Document(f"{_ROOT}{WSDL}", transport, settings=settings)
+    transport._files = {}  # everything has been read: the files need not stay in memory
+    return untyped.Client(document, transport=transport, settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
     """One loaded set. *version* is the endpoint version, ``"2025_2"``."""
 
-    folder: Path
     version: str
     client: Any = field(repr=False)
     shapes: Shapes = field(repr=False)
@@ -62,22 +75,50 @@ class Bindings:
 
         Raises Misconfigured when it is no complete set of *version*; an operator must deploy another.
         """
-        path = Path(folder) / "netsuite.wsdl"
+        root = Path(folder)
+        found = [it for it in sorted(root.rglob("*")) if it.suffix in (".wsdl", ".xsd")]
+        try:
+            files = {it.relative_to(root).as_posix(): it.read_bytes() for it in found}
+        except OSError as error:
+            raise _unreadable(error) from error
+        return cls._made(files, [it for it in found if it.suffix == ".xsd"], version)
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], version: str) -> Bindings:
+        """Load a set's files by name. Raises as ``load`` does."""
+        return cls._made(files, [it for name, it in sorted(files.items()) if name.endswith(".xsd")], version)
+
+    @classmethod
+    def _made(cls, files: Mapping[str, bytes], schemas: Iterable[Path | bytes], version: str) -> Bindings:
         settings = zeep.Settings(**SETTINGS)
         try:
-            shapes = Shapes(Path(folder))
-            client = _client(str(path.resolve(strict=True)), settings)
+            shapes = Shapes(schemas)
+            client = _client(files, settings)
         except (OSError, etree.LxmlError, zeep.exceptions.Error, ValueError, LookupError) as error:
-            raise Misconfigured(
-                "The SuiteTalk bindings cannot be loaded.", code="BINDINGS_UNREADABLE", detail=f"{path.name}: {error}"
-            ) from error
+            raise _unreadable(error) from error
         found = (re.match(rf"urn:(.+)_{re.escape(version)}\.", namespace) for namespace in shapes.namespaces)
         known = {match[1]: match.string for match in found if match}
         if "core" not in known or "messages" not in known:
-            raise Misconfigured(
-                f"The SuiteTalk bindings are not of version {version}.", code="BINDINGS_VERSION", detail=str(folder)
-            )
-        return cls(Path(folder), version, client, shapes, _namespaces=known)
+            raise Misconfigured(f"The SuiteTalk bindings are not of version {version}.", code="BINDINGS_VERSION")
+        return cls(version, client, shapes, _namespaces=known)
+
+    def warm(self, kinds: Iterable[Kind]) -> None:
+        """Build one request of every operation on *kinds*, so that no save is the first to need them.
+
+        Raises Misconfigured when the set lacks one of them.
+        """
+        for kind in kinds:
+            made = self.type(kind.namespace, kind.type)(externalId="warm")
+            self.shape(kind)
+            for operation, record in (("upsert", made), ("upsertList", [made])):
+                self.message(operation, record=record)
+            if kind.search is not None:
+                of_type = {"recType": {"internalId": "1"}} if kind is CUSTOM_RECORD else {}
+                self.message("search", searchRecord=self.type("common", kind.search)(**of_type))
+        ref = self.type("core", "RecordRef")(type="customer", internalId="1")
+        for operation, refs in (("get", ref), ("getList", [ref])):
+            self.message(operation, baseRef=refs)
+        self.message("getServerTime")
 
     def namespace(self, short: str) -> str:
         """Return the full namespace of ``"core"``, ``"messages"``, ``"sales"`` …"""
@@ -122,3 +163,9 @@ class Bindings:
                 "A request does not fit the SuiteTalk bindings.", code="BINDINGS_MISMATCH", detail=str(error)
             ) from error
         return built
+
+
+def _unreadable(error: Exception) -> Misconfigured:
+    return Misconfigured(
+        "The SuiteTalk bindings cannot be loaded.", code="BINDINGS_UNREADABLE", detail=f"{WSDL}: {error}"
+    )

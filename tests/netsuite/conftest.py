@@ -76,8 +76,9 @@ class Replies(BaseAdapter):
         self.requests: list[bytes] = []
 
     def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
-        assert isinstance(request.body, bytes)
-        self.requests.append(request.body)
+        body = request.body or b""
+        assert isinstance(body, bytes)
+        self.requests.append(body)
         body = self.bodies.pop(0) if len(self.bodies) > 1 else self.bodies[0]
         raw = urllib3.HTTPResponse(io.BytesIO(body), self.headers, self.status, preload_content=False)
         response = requests.Response()

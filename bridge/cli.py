@@ -37,7 +37,12 @@ app.add_typer(console_app, name="console")
 app.add_typer(wsdl_app, name="wsdl")
 app.add_typer(salesforce_app, name="salesforce")
 
-OBJECTS = {"Account": "Account", "Contact": "Contact", "Application": "Opportunity"}
+OBJECTS = {
+    "Account": "Account",
+    "Contact": "Contact",
+    "Application": "Opportunity",
+    "CreditRequest": "Credit_Request__c",
+}
 LAST_S = 25.0  # after this a process that was asked to stop ends; what it held is taken over when its leases end
 
 

@@ -82,7 +82,7 @@ def applications(
         return {}
     with ledger.read() as connection:
         unclear = _unclear(connection, pull, payments, related)
-        named = _named(connection, syncs, unclear)
+        named = {**_requested(connection, syncs, pull, unclear), **_named(connection, syncs, unclear)}
         rest = [it for it in unclear if str(it.ref.id) not in named]
         kept = {
             key: str(application)
@@ -116,6 +116,19 @@ def _unclear(
         return all(isinstance(order, Ref) and order.id in ours for order in found[str(it.ref.id)])
 
     return [it for it in payments if not is_clear(it)]
+
+
+def _requested(connection: Connection, syncs: Syncs, pull: Pull, documents: Sequence[Record]) -> dict[str, str]:
+    """Look at what Salesforce asked for: a document that was made of a request belongs to its Application."""
+    makers = [push.name for push in syncs.pushes.values() if push.target == pull.source]
+    pairs = {(name, str(it.ref.id)) for name in makers for it in documents}
+    found: dict[str, str] = {}
+    for (_, document), one in links.by_target(connection, pairs).items():
+        row = pulled.latest(connection, one.sync, [one.source_id]).get(one.source_id)
+        application = plain.loads(row.payload).get("Application__c") if row is not None else None
+        if application:
+            found[document] = str(application)
+    return found
 
 
 def _named(connection: Connection, syncs: Syncs, payments: Sequence[Record]) -> dict[str, str]:

@@ -41,6 +41,9 @@ def choices(site: Site) -> dict[str, Any]:
         "purchase_item": site.purchase.item,
         "commission": site.netsuite.commission,
         "commission_account": site.netsuite.commission_account,
+        "remittance_field": site.netsuite.remittance_field,
+        "credit_item": site.credits.item,
+        "refund_account": site.credits.refund_account,
         "fees": {name: fee.model_dump() for name, fee in site.fees.items()},
     }
 

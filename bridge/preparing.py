@@ -298,7 +298,7 @@ class _Step:
                 continue
             if to not in self.syncs.pushes:  # switched off at this site
                 continue
-            if f"{to}:{parent_id}" in self.chosen:
+            if f"{to}:{parent_id}" in self.chosen and not push.needs_id(to):
                 first.add(f"{to}:{parent_id}")
                 continue
             parent = self.syncs.pushes[to]
@@ -330,6 +330,8 @@ class _Step:
         def own(value: Any) -> Any:
             if isinstance(value, Ref) and value.external_id in ids:
                 return Ref(value.kind, id=ids[value.external_id])
+            if isinstance(value, list):
+                return [{name: own(part) for name, part in row.items()} for row in value]
             return value
 
         return replace(record, fields={name: own(value) for name, value in record.fields.items()})

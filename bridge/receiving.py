@@ -93,7 +93,7 @@ def accept_all(
 
 def lane_of(it: Received) -> str:
     """Return the lane of a record: its Account, with all that belongs to it; its own id where it has none."""
-    return it.id if it.kind == "Account" else str(it.fields.get("AccountId") or it.id)
+    return it.id if it.kind == "Account" else str(it.fields.get("AccountId") or it.fields.get("Account__c") or it.id)
 
 
 def as_received(found: Record, user: str | None = None) -> Received:

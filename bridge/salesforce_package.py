@@ -146,7 +146,7 @@ def record_file(field: Field) -> tuple[str, str]:
     The record is named ``<Object>_<Field>``, without ``__c``: a developer name may not hold two underscores in a row.
     """
     kind, name = field
-    label = f"{kind}_{name.removesuffix('__c')}"
+    label = f"{kind.removesuffix('__c')}_{name.removesuffix('__c')}"
     dynamic = "true" if name in DYNAMIC else "false"
     text = RECORD.format(label=escape(label), dynamic=dynamic, field=escape(name), object=escape(kind))
     return f"Bridge_Field.{label}.md{META}", text

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from bridge import totals
+from bridge import applying, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken
@@ -106,7 +106,7 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 done[it.row.id] = Sent(it, Written(record.ref), adopted=True)
             else:
                 it.parts = {"lines": _paired(_sent_before(it), record, _known_lines(it))}
-    rest = [it for it in work if it.row.id not in done]
+    rest = _within_what_is_open([it for it in work if it.row.id not in done], done, netsuite)
     if rest:
         ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
         try:
@@ -136,6 +136,24 @@ def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:
                 for row in fields[name]
             ]  # fmt: skip
     return replace(record, fields=fields)
+
+
+def _within_what_is_open(rest: list[Work], done: dict[int, Sent], netsuite: System) -> list[Work]:
+    """Return what may be sent; what would credit or pay back more than is open is settled in *done*."""
+    ask = [it for it in rest if applying.applies(it.records[0])]
+    if not ask:
+        return rest
+    wrong: dict[int, BridgeError] = {}
+    try:
+        found = applying.refused([it.records[0] for it in ask], netsuite)
+        wrong = {ask[place].row.id: error for place, error in found.items()}
+    except BridgeError as error:
+        for it in ask:
+            unsure = Uncertain(error.message, code=error.code, detail=error.detail)
+            plain = not it.resolve or isinstance(error, Misconfigured) or getattr(error, "throttled", False)
+            wrong[it.row.id] = error if plain else unsure
+    done.update((it.row.id, Sent(it, wrong[it.row.id])) for it in ask if it.row.id in wrong)
+    return [it for it in rest if it.row.id not in wrong]
 
 
 def _blame_parent(sent: Sent, failed: set[str]) -> Sent:
@@ -216,6 +234,8 @@ def same(sent: Any, found: Any) -> bool:
     if sent is None or sent == "":
         return found is None or found == ""
     if isinstance(sent, Ref):
+        if isinstance(found, int) and not isinstance(found, bool):
+            return sent.id == str(found)  # a list of applications names documents by their number alone
         if not isinstance(found, Ref):
             return False
         if sent.id and found.id:
@@ -231,6 +251,8 @@ def same(sent: Any, found: Any) -> bool:
         there = found.astimezone(PACIFIC).date() if isinstance(found, datetime) else found
         return bool(sent == there)
     if isinstance(sent, list):
+        if isinstance(found, list) and any("apply" in row for row in found):
+            found = [row for row in found if row.get("apply")]  # NetSuite also lists what could be applied
         if not isinstance(found, list) or len(sent) != len(found):
             return False
         return all(

@@ -81,6 +81,7 @@ class NetSuiteTable(Choices):
 
     commission: Literal["custom_record", "vendor_bill"] = "custom_record"
     commission_account: Name = "Commission Expense"
+    remittance_field: Name | None = None  # a custom body field that names the Application of a payment or document
 
 
 class Fee(Choices):
@@ -95,6 +96,13 @@ class Fee(Choices):
         if self.sale_item is None and self.purchase_item is None:
             raise ValueError("it needs a sale_item, a purchase_item or both")
         return self
+
+
+class Credits(Choices):
+    """``[credits]``: what a credit request becomes: the item on the credit memo, the bank account of a refund."""
+
+    item: Name | None = None
+    refund_account: Name | None = None
 
 
 class Purchase(Choices):
@@ -253,6 +261,7 @@ class Site(Choices):
     netsuite: NetSuiteTable = NetSuiteTable()
     fees: dict[str, Fee] = Field(default_factory=dict)
     purchase: Purchase = Purchase()
+    credits: Credits = Credits()
     approval: Approval = Approval()
     schedule: Schedule = Schedule()
     alerts: Alerts = Alerts()

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from bridge.delivery import Delivery
+from bridge.errors import Misconfigured
 from bridge.ledger import links, marks, messages, plain
 from bridge.ledger.models import message
 from bridge.ports import Deleted, Received, Record, Ref
@@ -22,7 +23,8 @@ from bridge.receiving import as_received
 from bridge.records.status import shown_state
 from bridge.standing import is_open
 
-OBJECTS = ("Account", "Contact", "Opportunity")
+OBJECTS = ("Account", "Contact", "Opportunity", "Credit_Request__c")
+LATER = "Credit_Request__c"  # came with a later package: an organisation that has not deployed it is swept all the same
 OVERLAP = timedelta(minutes=15)  # a stamp is taken in the transaction, a row is visible only at its commit
 PAGE = 200
 LINE = "OpportunityLineItem"
@@ -46,7 +48,7 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
     """Receive what changed in Salesforce since the last sweep and was not seen. Raises Deferred or Misconfigured."""
     end = engine.salesforce.now()
     looked_at = late = deleted = 0
-    for kind in OBJECTS:
+    for kind in _there(engine):
         job = f"sweep:{kind}"
         with engine.ledger.read() as connection:
             mark = marks.read_watermark(connection, job)
@@ -65,6 +67,18 @@ def sweep(engine: Delivery, *, since: datetime | None = None) -> SweepReport:
             with engine.ledger.write() as writing:
                 marks.move_watermark(writing, job, end, actor="sweep")
     return SweepReport(looked_at, late, deleted)
+
+
+def _there(engine: Delivery) -> Iterator[str]:
+    for kind in OBJECTS:
+        if kind == LATER:
+            if not engine.syncs.of_source(kind):
+                continue
+            try:
+                engine.salesforce.rows_under(kind, "Account__c", [], ())
+            except Misconfigured:
+                continue
+        yield kind
 
 
 def _receive_unseen(engine: Delivery, page: list[Record]) -> int:

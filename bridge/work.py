@@ -25,6 +25,8 @@ WEIGHTS = {
     "salesOrder": 1 / 20,
     "purchaseOrder": 1 / 20,
     "vendorBill": 1 / 20,
+    "creditMemo": 1 / 20,
+    "customerRefund": 1 / 20,
 }
 LIGHT = 1 / 100
 ROWS_A_BATCH = 200  # of a pull: one Salesforce collection

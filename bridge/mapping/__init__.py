@@ -1,14 +1,14 @@
 """A mapping is a table: target field ← rule(source field). Every rule is a frozen value.
 
 `Push` and `Pull` declare a sync; the rules are `text money number date instant flag choice link linked lines const
-site currency lookup compute when`; a gate is a `Test`. Because rules are data, the bridge can list what they read,
-print the table, explain a held record and check names and types before anything is sent.
+site currency lookup compute when applied`; a gate is a `Test`. Because rules are data, the bridge can list what they
+read, print the table, explain a held record and check names and types before anything is sent.
 
 Must not know: any system, SQL, HTTP, time.
 """
 
 from bridge.mapping.base import ABSENT, LINE_ID, LINE_LISTS, PACIFIC, Context, Rule, decimal, external_id, label
-from bridge.mapping.choices import compute, const, currency, lines, lookup, site, when
+from bridge.mapping.choices import applied, compute, const, currency, lines, lookup, site, when
 from bridge.mapping.fields import choice, date, flag, instant, link, linked, money, number, text
 from bridge.mapping.gates import Test, is_in, is_not_blank, is_positive, is_true
 from bridge.mapping.known import named
@@ -32,6 +32,7 @@ __all__ = [
     "Test",
     "Totals",
     "Worth",
+    "applied",
     "choice",
     "compute",
     "const",

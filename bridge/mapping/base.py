@@ -55,7 +55,8 @@ def external_id(short: str, salesforce_id: str) -> str:
 def label(name: str) -> str:
     """Return the words a person knows a Salesforce field by."""
     known = {"StageName": "Stage", "AccountId": "Account", "CloseDate": "Close Date", "ParentId": "Parent Account"}
-    return known.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("__c").replace("_", " "))
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("__c").replace("_", " "))
+    return known.get(name) or words.replace("Net Suite", "NetSuite")
 
 
 def missing(name: str) -> Rejected:

@@ -1,4 +1,4 @@
-"""Rules that choose or compose: ``const site currency lookup compute when lines``."""
+"""Rules that choose or compose: ``const site currency lookup compute when lines applied``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import Rejected
-from bridge.mapping.base import ABSENT, LINE_ID, Context, Rule, apply, blank, label, missing
+from bridge.mapping.base import ABSENT, LINE_ID, Context, Rule, apply, blank, external_id, label, missing
+from bridge.mapping.fields import money
 from bridge.mapping.gates import Test
 from bridge.ports import Fields, Ref
 
@@ -31,16 +32,23 @@ class const:
 
 @dataclass(frozen=True, slots=True)
 class site:
-    """A choice of this site (``bridge.toml``), as a reference of kind *ref* where one is given."""
+    """A choice of this site (``bridge.toml``), as a reference of kind *ref* where one is given.
+
+    *needed* says where it stands in the file; without it the record is refused.
+    """
 
     name: str
     ref: str | None = None
+    needed: str | None = None
 
     def reads(self) -> tuple[str, ...]:
         return ()
 
     def value(self, source: Fields, context: Context) -> Any:
         got = context.site.get(self.name)
+        if blank(got) and self.needed:
+            sentence = f"This site has not chosen its {label(self.name).lower()} yet ({self.needed} in bridge.toml)."
+            raise Rejected(sentence, code="SITE_CHOICE_MISSING", who="administrator", detail=self.name)
         if blank(got):
             return ABSENT
         return Ref(self.ref, name=str(got)) if self.ref else got
@@ -175,3 +183,40 @@ class lines:
 
     def describe(self) -> str:
         return f"one line for each of {self.child}" + (" after fixed ones" if self.first else "")
+
+
+@dataclass(frozen=True, slots=True)
+class applied:
+    """A list that applies *amount* to one document of *kind*: the one whose NetSuite id *source* holds, or, with *to*,
+    the one that this sync makes of the record named there. Nothing is sent where the amount is empty or nought.
+    """
+
+    source: str
+    amount: str
+    kind: str
+    to: str | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.source, self.amount)
+
+    def value(self, source: Fields, context: Context) -> Any:
+        part = money(self.amount).value(source, context)
+        if blank(part) or not part:
+            return ABSENT
+        named = source.get(self.source)
+        if blank(named):
+            raise missing(self.source)
+        if self.to is None:
+            return [{"apply": True, "doc": Ref(self.kind, id=str(named)), "amount": part}]
+        if self.to not in context.targets:
+            raise Rejected(
+                f"{label(self.amount)} cannot be applied, because {self.to} is switched off.",
+                code="SYNC_SWITCHED_OFF",
+                who="administrator",
+                field=self.amount,
+            )
+        ref = Ref(self.kind, external_id=external_id(context.targets[self.to][1], str(named)))
+        return [{"apply": True, "doc": ref, "amount": part}]
+
+    def describe(self) -> str:
+        return f"{self.amount} applied to the {self.kind} of {self.source}"

@@ -35,7 +35,7 @@ def _refs(rule: Rule, context: Context) -> Iterator[Ref]:
         case choice():
             found = list(rule.table.values())
         case site():
-            found = [rule.value({}, context)]
+            found = [rule.value({}, context)] if context.site.get(rule.name) else []
         case currency():
             found = [Ref("currency", name=str(context.site["currency"]))]
         case lookup():

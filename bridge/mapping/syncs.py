@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bridge.mapping.base import Context, Rule, apply, blank, external_id
+from bridge.mapping.choices import applied
 from bridge.mapping.fields import link, text
 from bridge.mapping.gates import Test
 from bridge.mapping.worth import Worth
@@ -52,8 +53,12 @@ class Push:
     def links(self, source: Fields) -> Iterator[tuple[str, str]]:
         """Yield ``(sync, Salesforce id)`` for every record that this one refers to."""
         for rule in self.fields.values():
-            if isinstance(rule, link) and not blank(source.get(rule.source)):
+            if isinstance(rule, link | applied) and rule.to and not blank(source.get(rule.source)):
                 yield rule.to, str(source[rule.source])
+
+    def needs_id(self, to: str) -> bool:
+        """Say whether a record that *to* makes must be there before: its NetSuite id is sent, not our external id."""
+        return any(isinstance(rule, applied) and rule.to == to for rule in self.fields.values())
 
     def record(self, salesforce_id: str, source: Fields, context: Context) -> Record:
         """Map one Salesforce record. Raises Rejected for what a person must change."""

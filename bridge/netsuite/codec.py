@@ -118,6 +118,8 @@ def _value(bindings: Bindings, field: Field, value: Any, path: str) -> Any:
         return clean(value)
     if holds in (Holds.TEXT, Holds.DECIMAL) and _is_number(value):
         return number(value)
+    if holds is Holds.WHOLE and isinstance(value, Ref) and value.id is not None and value.id.isdigit():
+        return value.id  # a list of applications names documents by their number alone
     if holds is Holds.WHOLE and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if holds is Holds.WHOLE and isinstance(value, Decimal) and value == value.to_integral_value():

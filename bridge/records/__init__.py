@@ -7,9 +7,11 @@ from bridge.mapping import Context, Pull, Push, Syncs
 from bridge.records.broker_commission import BROKER_COMMISSION, BROKER_COMMISSION_BILL
 from bridge.records.commission_mirror import COMMISSION_BILL_MIRROR, COMMISSION_MIRROR
 from bridge.records.contact import CONTACT
+from bridge.records.credit_memo import CREDIT_MEMO
 from bridge.records.credit_memo_mirror import CREDIT_MEMO_MIRROR
 from bridge.records.customer import CUSTOMER
 from bridge.records.customer_deposit_mirror import CUSTOMER_DEPOSIT_MIRROR
+from bridge.records.customer_refund import CUSTOMER_REFUND
 from bridge.records.customer_refund_mirror import CUSTOMER_REFUND_MIRROR
 from bridge.records.invoice_mirror import INVOICE_MIRROR
 from bridge.records.order_mirror import PURCHASE_ORDER_MIRROR, SALES_ORDER_MIRROR
@@ -18,7 +20,16 @@ from bridge.records.remittance import REMITTANCE
 from bridge.records.sales_order import SALES_ORDER
 from bridge.records.vendor import VENDOR
 
-PUSHES: tuple[Push, ...] = (CUSTOMER, VENDOR, CONTACT, SALES_ORDER, PURCHASE_ORDER, BROKER_COMMISSION)
+PUSHES: tuple[Push, ...] = (
+    CUSTOMER,
+    VENDOR,
+    CONTACT,
+    SALES_ORDER,
+    PURCHASE_ORDER,
+    BROKER_COMMISSION,
+    CREDIT_MEMO,
+    CUSTOMER_REFUND,
+)
 PULLS: tuple[Pull, ...] = (
     SALES_ORDER_MIRROR,
     PURCHASE_ORDER_MIRROR,
@@ -39,6 +50,8 @@ DEFAULT_SITE: Mapping[str, Any] = {
     "commission": "custom_record",
     "commission_account": "Commission Expense",
     "remittance_field": None,
+    "credit_item": None,
+    "refund_account": None,
     "fees": {},
 }
 

@@ -42,4 +42,5 @@ CREDIT_MEMO_MIRROR = mirror(
     orders=through_invoices,
     follow=(INVOICES,),
     children=(ITEMS, APPLIED),
+    request="credit_memo",
 )

@@ -40,4 +40,5 @@ CUSTOMER_REFUND_MIRROR = mirror(
         Follow(deposits, kind="customerDeposit", fields=("salesOrder",)),
     ),
     children=(APPLIED,),
+    request="customer_refund",
 )

@@ -134,8 +134,12 @@ def mirror(
     follow: tuple[Follow, ...] = (),
     children: tuple[Child, ...] = (),
     more: Mapping[str, Rule] | None = None,
+    request: str | None = None,
 ) -> Pull:
-    """Declare one kind. *owner* is its customer's field; *orders* gives the sales orders it leads to."""
+    """Declare one kind. *owner* is its customer's field; *orders* gives the sales orders it leads to.
+
+    *request* is the push that makes such documents of requests in Salesforce.
+    """
 
     def rows(document: Fields, related: Mapping[str, Fields]) -> Iterator[Fields]:
         to = applied(document)
@@ -173,6 +177,7 @@ def mirror(
             "Memo__c": text("memo", limit=255, cut=True),
             "NetSuite_Modified_At__c": instant("lastModifiedDate"),
             "NetSuite_Url__c": text("url"),
+            **({"Credit_Request__c": linked("internalId", via=request)} if request else {}),
             **(more or {}),
         },
         children=children,

@@ -39,6 +39,8 @@ ID_FIELDS: Mapping[str, tuple[str, str | None]] = {
     "purchaseOrder": ("NetSuite_Purchase_Order_Id__c", "NetSuite_Purchase_Order_Number__c"),
     "customrecord_broker_commission": ("NetSuite_Commission_Id__c", None),
     "vendorBill": ("NetSuite_Commission_Id__c", None),
+    "creditMemo": ("NetSuite_Credit_Memo_Id__c", "NetSuite_Credit_Memo_Number__c"),
+    "customerRefund": ("NetSuite_Refund_Id__c", "NetSuite_Refund_Number__c"),
 }
 
 SYNC = "status"

@@ -105,6 +105,7 @@ class FakeSalesforce:
         self.people = People(self.org, zone=user_zone)
         self.integration_user: User = self.people.users["integration@sandbox.example"]
         self.sales_user: User = self.people.users["sales@sandbox.example"]
+        self.controller: User = self.people.users["controller@sandbox.example"]
         self.faults = Faults()
         self.org.before_write = self.faults.before_write
         fields = watched_fields(self.schema, watched)
@@ -120,6 +121,7 @@ class FakeSalesforce:
         )
         self.triggers = PackageTriggers(self.schema, fields, self.callouts.enqueue)
         self.org.triggers = self.triggers
+        self.triggers.credits.row = self.org.row
         self.login = Login(
             org_id=org_id,
             users=self.people.users.get,
@@ -178,6 +180,10 @@ class FakeSalesforce:
     def accept(self, application_id: str) -> None:
         """The merchant accepts the funding."""
         self.update(application_id, Funding_Accepted__c=True)
+
+    def approve_credit(self, request_id: str) -> None:
+        """Somebody else than the person who asked approves a credit request."""
+        self.update(request_id, user=self.controller, Approved__c=True)
 
     def send_again(self, record_id: str) -> None:
         """The package's "Send again" action: a raised version alone sends a record."""

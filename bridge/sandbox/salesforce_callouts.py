@@ -31,7 +31,12 @@ from bridge.sandbox.salesforce_tables import Row
 from bridge.sandbox.salesforce_triggers import OBJECTS, VERSION, Job
 from bridge.sandbox.salesforce_values import Refused, as_id, to_json
 
-PATHS = {"Account": "Account", "Contact": "Contact", "Opportunity": "Application"}
+PATHS = {
+    "Account": "Account",
+    "Contact": "Contact",
+    "Opportunity": "Application",
+    "Credit_Request__c": "CreditRequest",
+}
 LIMIT = 200  # records of one callout, DESIGN §6
 SWEEP = " Nothing is lost: the bridge fetches this record itself with its next sweep."
 # What the package says on a record when a whole call failed: code, sentence, who can act; by HTTP status.
@@ -72,6 +77,8 @@ ID_FIELDS = {
     "purchaseOrder": ("NetSuite_Purchase_Order_Id__c", "NetSuite_Purchase_Order_Number__c"),
     "customrecord_broker_commission": ("NetSuite_Commission_Id__c", None),
     "vendorBill": ("NetSuite_Commission_Id__c", None),
+    "creditMemo": ("NetSuite_Credit_Memo_Id__c", "NetSuite_Credit_Memo_Number__c"),
+    "customerRefund": ("NetSuite_Refund_Id__c", "NetSuite_Refund_Number__c"),
 }
 UNSETTLED = ("queued", "deferred")  # what a stamp says that knows no result
 UNTOLD = (None, "waiting", "deferred")  # only over these
@@ -81,7 +88,12 @@ STATE_FIELDS = frozenset(
         "NetSuite_Synced_At__c",
     }
 )
-MAIN = {"Account": "customer", "Contact": "contact", "Opportunity": "salesOrder"}
+MAIN = {
+    "Account": "customer",
+    "Contact": "contact",
+    "Opportunity": "salesOrder",
+    "Credit_Request__c": "creditMemo",
+}
 
 
 @dataclass

@@ -44,7 +44,10 @@ HEADERS = (
     ("Referrer-Policy", "same-origin"),
 )
 SHOWN = 200  # rows of a list; the newest
-LISTED = ("Account", "Contact", "Opportunity", "NetSuite_Order__c", "NetSuite_Document__c", "Remittance__c")
+LISTED = (
+    *("Account", "Contact", "Opportunity", "NetSuite_Order__c", "NetSuite_Document__c"),
+    *("Credit_Request__c", "Remittance__c"),
+)
 COLUMNS = {
     "Account": ("Phone", "NetSuite_Status__c", "NetSuite_Customer_Id__c", "NetSuite_Vendor_Id__c"),
     "Contact": ("AccountId", "Email", "NetSuite_Status__c", "NetSuite_Contact_Id__c"),
@@ -57,9 +60,10 @@ COLUMNS = {
         "Application__c",
     ),
     "NetSuite_Document_Line__c": ("Line_Type__c", "Item__c", "Applied_To__c", "Quantity__c", "Amount__c"),
+    "Credit_Request__c": ("Kind__c", "Amount__c", "Currency__c", "Invoice__c", "Approved__c", "NetSuite_Status__c"),
     "Remittance__c": ("Application__c", "Amount__c", "Currency__c", "Payment_Date__c", "Running_Balance__c"),
 }
-EDITED = ("Account", "Contact", "Opportunity", "OpportunityLineItem")
+EDITED = ("Account", "Contact", "Opportunity", "OpportunityLineItem", "Credit_Request__c")
 HIDDEN = frozenset({"OwnerId", "Pricebook2Id", "PricebookEntryId", "TotalPrice", "SortOrder"})
 
 
@@ -115,6 +119,8 @@ class Pages:
             fake.update(record_id, **{name: value for name, value in given.items() if value != _plain(row.get(name))})
         elif action == "approve" and kind.name == "Opportunity":
             fake.approve(record_id)
+        elif action == "credit" and kind.name == "Credit_Request__c":
+            fake.approve_credit(record_id)
         elif action == "accept" and kind.name == "Opportunity":
             fake.accept(record_id)
         elif action == "fee" and kind.name == "Opportunity":
@@ -197,6 +203,8 @@ class Pages:
 
     def _buttons(self, kind: SObjectType, row: Row) -> str:
         made = _button(f"/{row['Id']}/again", "Send to NetSuite again") if kind.name in EDITED[:3] else ""
+        if kind.name == "Credit_Request__c" and not row.get("Approved__c"):
+            made += _button(f"/{row['Id']}/credit", "Approve, as somebody else")
         if kind.name != "Opportunity":
             return f"<p>{made}</p>"
         if row.get("StageName") not in ("Approved", "Funded"):

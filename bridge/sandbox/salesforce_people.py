@@ -19,7 +19,9 @@ USERS = (
     ("integration@sandbox.example", "Bridge", "Integration", True),
     ("sales@sandbox.example", "Sam", "Seller", False),
     ("admin@sandbox.example", "Ada", "Admin", False),
+    ("controller@sandbox.example", "Cora", "Controller", False),
 )
+APPROVERS = {"controller@sandbox.example": frozenset({"Approve_Credits"})}
 FEES = ("Origination Fee", "Underwriting Fee", "Wire Fee", "Legal Fee", "UCC Filing Fee")
 
 
@@ -38,7 +40,7 @@ class People:
             names = {"FirstName": first, "LastName": last, "Name": f"{first} {last}", "Alias": last[:8].lower()}
             more = {"Username": username, "Email": username, "IsActive": True, "UserType": "Standard"}
             self._put("User", record_id, **names, **more, TimeZoneSidKey=zone)
-            self.users[username] = User(record_id, username, bypass)
+            self.users[username] = User(record_id, username, bypass, APPROVERS.get(username, frozenset()))
         about = {"Name": "Sandbox Funding", "InstanceName": "SBX1", "IsSandbox": True}
         self._put("Organization", org.org_id, **about, OrganizationType="Developer Edition", TimeZoneSidKey=zone)
         book = id18("01s5e0000000001")

@@ -14,14 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from lxml import etree
 
 from bridge.sandbox.salesforce_schema import Schema
 from bridge.sandbox.salesforce_tables import Row, Transaction, User
 
-OBJECTS = ("Account", "Contact", "Opportunity")
+REQUEST = "Credit_Request__c"
+OBJECTS = ("Account", "Contact", "Opportunity", REQUEST)
 VERSION = "Bridge_Version__c"
+PACIFIC = ZoneInfo("America/Los_Angeles")  # the org's default time zone (assumption)
 LINE_FIELDS = ("Fee_Type__c", "Quantity", "UnitPrice", "TotalPrice", "Description")
 NEVER_WATCHED = frozenset(
     {
@@ -67,6 +70,8 @@ def watched_fields(schema: Schema, chosen: Mapping[str, Sequence[str]] | None) -
         chosen = package_fields(schema.root) if schema.root else {}
     watched: dict[str, tuple[str, ...]] = {}
     for name in (*OBJECTS, "OpportunityLineItem"):
+        if name == REQUEST and schema.get(name) is None:
+            continue  # metadata without it
         kind = schema.type(name)
         if name in chosen:
             names = [one.removeprefix("?") for one in chosen[name] if one[0] != "?" or one[1:].lower() in kind.fields]
@@ -79,14 +84,40 @@ def watched_fields(schema: Schema, chosen: Mapping[str, Sequence[str]] | None) -
     return watched
 
 
+class CreditRequests:
+    """What the package does with a credit request on save: whose invoice, who asked and approved, which part is paid
+    back."""
+
+    def __init__(self) -> None:
+        self.row: Callable[[str], Row | None] = lambda record_id: None  # how a record is found by its id
+
+    def prepare(self, transaction: Transaction, old: Row | None, new: Row) -> None:
+        invoice = self.row(str(new.get("Invoice__c"))) or {}
+        user = self.row(transaction.user.id) or {}
+        new["Account__c"], new["Application__c"] = invoice.get("Account__c"), invoice.get("Application__c")
+        if old is None:
+            new["Requested_By__c"] = user.get("Name")
+            new["Credit_Date__c"] = new.get("Credit_Date__c") or transaction.stamp.astimezone(PACIFIC).date()
+        if new.get("Approved__c") and not (old or {}).get("Approved__c"):
+            amount = new.get("Amount__c") or Decimal(0)
+            whole = new.get("Kind__c") == "Credit"
+            reduces = amount if whole else min(amount, invoice.get("Open_Amount__c") or Decimal(0))
+            new["Approved_By__c"], new["Approved_At__c"] = user.get("Name"), transaction.stamp
+            new["Reduces_Invoice__c"], new["Paid_Back__c"] = reduces, amount - reduces
+        elif not new.get("Approved__c"):
+            for name in ("Approved_By__c", "Approved_At__c", "Reduces_Invoice__c", "Paid_Back__c"):
+                new[name] = None
+
+
 class PackageTriggers:
     """Triggers on Account, Contact, Opportunity and its line items over one handler."""
 
     def __init__(self, schema: Schema, watched: Mapping[str, tuple[str, ...]], enqueue: Callable[[Job], None]) -> None:
         self.watched, self.enqueue = watched, enqueue
+        self.credits = CreditRequests()
         self.active = True
         self.double_fire_on_partial_save = False
-        self._fields = {name: schema.type(name).fields for name in OBJECTS}
+        self._fields = {name: schema.type(name).fields for name in OBJECTS if name in watched}
 
     def before(self, transaction: Transaction, kind: str, old: Row | None, new: Row, *, again: bool = False) -> bool:
         """Raise the version when a field changed that the bridge reads, and note the record for the callout.
@@ -100,6 +131,8 @@ class PackageTriggers:
             if old is None or any(old.get(one) != new.get(one) for one in self.watched[kind]):
                 transaction.touched.add(new["OpportunityId"])
             return False
+        if kind == REQUEST:
+            self.credits.prepare(transaction, old, new)
         if old is None:
             self._clear(kind, new)
         elif not again and all(old.get(one) == new.get(one) for one in (*self.watched[kind], VERSION)):

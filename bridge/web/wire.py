@@ -37,11 +37,13 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "Account": ("Account", "001"),
     "Contact": ("Contact", "003"),
     "Application": ("Opportunity", "006"),
+    # A custom object's ids begin with "a" and two characters that each organisation chooses for itself.
+    "CreditRequest": ("Credit_Request__c", "a"),
 }
 _TOP: Final = {"id", "sentAt", "org", "user", "records", "deleted"}
 _DELETED: Final = {"Id", "MasterRecordId", "SystemModstamp", "Bridge_Version__c"}
 _OWN: Final = {"Id", "SystemModstamp", "Bridge_Version__c"}  # they become properties of `Received`
-_ACCOUNTS: Final = {"AccountId", "ParentId", "Broker__c"}  # lanes and links are found by them
+_ACCOUNTS: Final = {"AccountId", "ParentId", "Broker__c", "Account__c"}  # lanes and links are found by them
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID: Final = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-5]{3})?")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}")

@@ -12,7 +12,7 @@ from typing import Any
 from bridge.mapping import label
 from bridge.ports import Ref
 
-OBJECTS = {"Opportunity": "Application"}
+OBJECTS = {"Opportunity": "Application", "Credit_Request__c": "Credit Request"}
 
 
 def moment(at: datetime | None) -> str:

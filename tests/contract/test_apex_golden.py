@@ -18,7 +18,12 @@ PACKAGE = ROOT / "salesforce_metadata" / "force-app" / "main" / "default"
 CLASS = PACKAGE / "classes" / "tests" / "BridgeGolden.cls"
 CONSTANT = re.compile(r"public static final String (\w+) =((?:\s*'(?:[^'\\]|\\.)*'\s*\+?)+);")
 LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'")
-OBJECTS = {"request_account": "Account", "request_contact": "Contact", "request_application": "Opportunity"}
+OBJECTS = {
+    "request_account": "Account",
+    "request_contact": "Contact",
+    "request_application": "Opportunity",
+    "request_credit_request": "Credit_Request__c",
+}
 FIRST = ["Id", "SystemModstamp", "Bridge_Version__c"]
 METADATA = "{http://soap.sforce.com/2006/04/metadata}"
 

@@ -23,6 +23,8 @@ SHORTS = {
     "purchaseOrder": "po",
     "customRecord": "bc",
     "vendorBill": "bc",
+    "creditMemo": "cm",
+    "customerRefund": "rf",
 }
 SETTLED = ("delivered", "unchanged", "rejected", "dead")
 FEES = {"Origination Fee": "800.00", "Wire Fee": "25.00", "Legal Fee": "150.00"}

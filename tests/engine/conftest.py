@@ -109,7 +109,7 @@ class House:
 
     def read(self, salesforce_id: str) -> Record:
         """Read a record as a callout would carry it."""
-        kind = {"001": "Account", "003": "Contact", "006": "Opportunity"}[salesforce_id[:3]]
+        kind = {"001": "Account", "003": "Contact", "006": "Opportunity"}.get(salesforce_id[:3], "Credit_Request__c")
         (found,) = self.salesforce.get([Ref(kind, id=salesforce_id)], self.syncs.reads(kind))
         assert found is not None
         return found

@@ -74,7 +74,7 @@ MISTAKES = (
     Mistake(
         "an unknown field of a standard object",
         "compiler",
-        f"{CLASSES}/BridgeStatusController.cls",
+        f"{CLASSES}/BridgeCommissions.cls",
         "owed.due = application.Commission_Due__c",
         "owed.due = application.Commission_Date__c",
         "Commission_Date__c",
@@ -171,8 +171,8 @@ MISTAKES = (
         "a save without its access mode",
         "rules",
         f"{CLASSES}/BridgeStamp.cls",
-        "Database.update(stamped, false, AccessLevel.SYSTEM_MODE)",
-        "Database.update(stamped, false)",
+        "Database.update(BridgeRoom.fitting(stamped), false, AccessLevel.SYSTEM_MODE)",
+        "Database.update(BridgeRoom.fitting(stamped), false)",
         "AccessLevel",
     ),
     Mistake(
@@ -291,8 +291,8 @@ MISTAKES = (
         "a share that is ten times too large",
         "jest",
         f"{MAIN}/lwc/netsuiteStatus/netsuiteStatus.js",
-        "this.commission.percent / 100",
-        "this.commission.percent / 10",
+        "one.percent / 100",
+        "one.percent / 10",
         "netsuiteStatus.test.js",
     ),
 )

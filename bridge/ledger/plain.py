@@ -13,11 +13,14 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import lru_cache
 from typing import Any, Final
 
+import orjson
+
 from bridge.ports import Ref
 
 # The default context rounds to 28 digits: two amounts that differ further on would be the same.
 _EXACT: Final = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 ERASED: Final = "@erased"  # stands where a payload was that had to be forgotten
+_DEEP: Final = frozenset((dict, list, tuple, float))
 _TAGS: Final = frozenset(("$d", "$t", "$y", "$r", "$o"))
 
 
@@ -50,19 +53,42 @@ def _untagged(value: dict[str, Any]) -> Any:
     return value
 
 
-def _checked(value: Any) -> Any:
-    """Return *value* fit to be encoded: no float in it, and no dict that would be read back as something else."""
-    if isinstance(value, float):
-        raise TypeError("float does not cross the port")
-    if isinstance(value, dict):
-        inner = {key: _checked(it) if isinstance(it, dict | list | tuple | float) else it for key, it in value.items()}
+def _quick(value: Any) -> Any:
+    """Return *value* fit to be encoded: no float in it, and no dict that would be read back as something else.
+
+    What need not be changed is not copied. Subclasses are left to `_checked`: orjson does not take them.
+    """
+    kind = type(value)
+    if kind is dict:
+        made: dict[str, Any] | None = None
+        for key, it in value.items():
+            if type(it) in _DEEP and (new := _quick(it)) is not it:
+                made = dict(value) if made is None else made
+                made[key] = new
+        inner = value if made is None else made
         # As a list of pairs, for a dict inside would be taken for a tag again.
         return {"$o": [[key, it] for key, it in inner.items()]} if len(inner) == 1 and inner.keys() & _TAGS else inner
-    if isinstance(value, list | tuple):
-        return [_checked(it) if isinstance(it, dict | list | tuple | float) else it for it in value]
+    if kind is list or kind is tuple:
+        rows = [_quick(it) if type(it) in _DEEP else it for it in value]
+        return value if all(new is it for new, it in zip(rows, value, strict=True)) else rows
+    if kind is float:
+        raise TypeError("float does not cross the port")
     return value
 
 
+def _checked(value: Any) -> Any:
+    """Do the same for any kind of value."""
+    if isinstance(value, float):
+        raise TypeError("float does not cross the port")
+    if isinstance(value, dict):
+        inner = {key: _checked(it) for key, it in value.items()}
+        return {"$o": [[key, it] for key, it in inner.items()]} if len(inner) == 1 and inner.keys() & _TAGS else inner
+    if isinstance(value, list | tuple):
+        return [_checked(it) for it in value]
+    return value
+
+
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _ENCODER = json.JSONEncoder(default=_tagged, ensure_ascii=False, separators=(",", ":"))
 _SORTED = json.JSONEncoder(default=_tagged, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 _DECODER = json.JSONDecoder(object_hook=_untagged)
@@ -70,7 +96,10 @@ _DECODER = json.JSONDecoder(object_hook=_untagged)
 
 def dumps(value: Any) -> str:
     """Return *value* as JSON text. Raises TypeError for anything that may not cross the port, floats included."""
-    return _ENCODER.encode(_checked(value))
+    try:
+        return orjson.dumps(_quick(value), _tagged, _OPTIONS).decode()
+    except orjson.JSONEncodeError:  # a number of more than 64 bits, or something that json explains better
+        return _ENCODER.encode(_checked(value))
 
 
 def loads(text: str) -> Any:
@@ -79,7 +108,27 @@ def loads(text: str) -> Any:
 
 def fingerprint(value: Any) -> str:
     """Return a hash of *value* that does not depend on the order of its keys; amounts of equal worth are equal."""
-    return hashlib.sha256(_SORTED.encode(_normal(value)).encode()).hexdigest()[:40]
+    _refuse_floats(value)
+    try:
+        body = orjson.dumps(value, _worth, _OPTIONS | orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        body = _SORTED.encode(_normal(value)).encode()
+    return hashlib.sha256(body).hexdigest()[:40]
+
+
+def _refuse_floats(value: Any) -> None:
+    kind = type(value)
+    if kind is float:
+        raise TypeError("float does not cross the port")
+    for it in value.values() if kind is dict else value if kind in _DEEP else ():
+        if type(it) in _DEEP:
+            _refuse_floats(it)
+
+
+def _worth(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return {"$d": str(Decimal(0) if value == 0 else value.normalize(_EXACT))}
+    return _tagged(value)
 
 
 def _normal(value: Any) -> Any:

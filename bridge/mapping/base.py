@@ -71,19 +71,24 @@ def blank(value: Any) -> bool:
 
 def decimal(value: Any, name: str) -> Decimal:
     """Return *value* as an exact number. Raises Rejected for what is none, or is beyond what either system holds."""
-    wrong = Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
-    # A float is never exact, and Decimal would read "1_000" as a thousand.
-    if isinstance(value, bool | float) or "_" in str(value):
-        raise wrong
-    try:
-        got = value if isinstance(value, Decimal) else Decimal(str(value))
-    except InvalidOperation as error:
-        raise wrong from error
+    if not isinstance(value, Decimal):
+        # A float is never exact, and Decimal would read "1_000" as a thousand.
+        if isinstance(value, bool | float) or "_" in str(value):
+            raise _no_number(name)
+        try:
+            value = Decimal(str(value))
+        except InvalidOperation as error:
+            raise _no_number(name) from error
+    got: Decimal = value
     if not got.is_finite():
-        raise wrong
+        raise _no_number(name)
     if abs(got) >= LARGEST:
         raise Rejected(f"{label(name)} is too large for NetSuite.", code="AMOUNT_TOO_LARGE", who="sales", field=name)
     return got
+
+
+def _no_number(name: str) -> Rejected:
+    return Rejected(f"{label(name)} is not a number.", code="NOT_A_NUMBER", who="sales", field=name)
 
 
 def plain(value: Any) -> str:

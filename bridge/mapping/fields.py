@@ -7,14 +7,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from bridge.errors import Rejected
 from bridge.mapping.base import ABSENT, PACIFIC, Context, blank, decimal, external_id, label, missing, plain
 from bridge.ports import Fields, Ref
 
+CENT = Decimal("0.01")
 # XML 1.0 has no way to write these, not even escaped.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+
+
+@cache
+def _names(source: str) -> tuple[str, ...]:
+    """Return the fields that *source*, a field or a template, names."""
+    return tuple(re.findall(r"\{(\w+)\}", source)) or (source,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class text:
     cut: bool = False
 
     def reads(self) -> tuple[str, ...]:
-        return tuple(re.findall(r"\{(\w+)\}", self.source)) or (self.source,)
+        return _names(self.source)
 
     def value(self, source: Fields, context: Context) -> Any:
         if "{" in self.source:
@@ -89,7 +97,7 @@ class money:
                 raise missing(self.source)
             return None if got == "" else got
         amount = decimal(got, self.source)
-        exact = amount.quantize(Decimal(1).scaleb(-self.places))
+        exact = amount.quantize(CENT if self.places == 2 else Decimal(1).scaleb(-self.places))
         if exact != amount:
             raise Rejected(
                 f"{label(self.source)} has more than {self.places} decimals.",

@@ -51,19 +51,29 @@ def id18(value: Any) -> str:
 def _full(value: str) -> str:
     letters = value[:15]
     if len(value) == 18:
+        check = _check(letters)
+        if check == value[15:]:
+            return value  # as Salesforce writes it
         masks = [_CHECK.index(sign) for sign in value[15:].upper()]
         letters = "".join(
             sign.upper() if masks[place // 5] >> place % 5 & 1 else sign.lower() for place, sign in enumerate(letters)
         )
-    check = "".join(
-        _CHECK[sum(1 << place for place, sign in enumerate(letters[start : start + 5]) if sign.isupper())]
-        for start in (0, 5, 10)
-    )
+    check = _check(letters)
     if len(value) == 18 and check != value[15:].upper():
         raise NotAnId(f"{value!r} is not a Salesforce id: its check letters are wrong")
     return letters + check
 
 
+def _check(letters: str) -> str:
+    return _letter(letters[:5]) + _letter(letters[5:10]) + _letter(letters[10:15])
+
+
+@lru_cache(maxsize=1 << 16)  # the ids of one object differ in their last characters
+def _letter(five: str) -> str:
+    return _CHECK[sum(1 << place for place, sign in enumerate(five) if sign.isupper())]
+
+
+@lru_cache(maxsize=4096)
 def is_name(text: str) -> bool:
     """Say whether *text* can be the API name of an object, field or relationship: nothing else enters SOQL or a URL."""
     return bool(_NAME.fullmatch(text)) and len(text) <= 80

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from bridge.carrying import Stream
 from bridge.delivery import Delivery
 from bridge.ledger import links, marks, plain, pulled
 from bridge.ledger.models import HELD, NEEDS_PERSON, OPEN
@@ -77,9 +78,10 @@ def backfill(
     if mark is not None and mark >= end:
         return taken
     start = since if mark is None else max(since, mark - SECOND)
-    for reached_by in take(engine, sync, start, end, taken, progress):
-        if reached_by > start:
-            move(engine, job, reached_by)
+    with Stream(engine, sync, taken.correlation) as stream:
+        for reached_by in take(stream, start, end, taken, progress):
+            if reached_by > start:
+                move(engine, job, reached_by)
     return taken
 
 

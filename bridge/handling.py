@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from bridge import editing
+from bridge.carrying import Stream
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
 from bridge.ledger import Writing, lanes, messages, plain, triage
@@ -256,7 +257,8 @@ def _fresh_pull(engine: Delivery, plan: Plan, row: Row[Any], actor: str) -> bool
     if not isinstance(record, Record):
         return False
     taken = Taken(uuid.uuid4().hex)
-    store(engine, sync, [record], taken)
+    with Stream(engine, sync, taken.correlation) as stream:
+        store(stream, [record], taken)
     if not taken.stored:
         return _retry(engine, plan, [row.id], actor) == 1
     with engine.ledger.write() as writing:

@@ -5,11 +5,14 @@ Must not know: how anything is sent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from bridge.errors import Rejected
-from bridge.ledger import Writing, links
+from bridge.ledger import links, plain
 from bridge.ledger.links import Link
 from bridge.mapping import Pull, Syncs
 from bridge.ports import Record, Ref
@@ -29,23 +32,59 @@ class Mirrored:
     gone: list[Record] = field(default_factory=list)
     unled: str | None = None
 
+    @property
+    def mark(self) -> str:
+        """A hash of what is to be written, the same for the same values."""
+        return plain.fingerprint([[it.ref, dict(it.fields)] for it in self.records])
 
-def mirrored(writing: Writing, source: dict[str, Any], pull: Pull, known: Link | None, syncs: Syncs) -> Mirrored:
-    """Map one NetSuite record to the rows that are ours, parents first. Raises Rejected."""
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """Where references to NetSuite records lead in Salesforce. *links*: those of records that pushes made."""
+
+    there: dict[tuple[str, str], Ref]
+    links: dict[tuple[str, str], Link]
+
+
+def mapped(source: dict[str, Any], pull: Pull, syncs: Syncs) -> list[Record]:
+    """Map one NetSuite record to its rows, whose references are not led back yet. Raises Rejected."""
     if "skipped" in source:
         why = source["skipped"]
         raise Rejected(why["reason"], code=why["code"], who="administrator")
     if "deleted" in source:
+        return []
+    return pull.records(source["source"], source.get("related", {}), syncs.context)
+
+
+def leads(connection: Connection, records: Iterable[Record], syncs: Syncs) -> Leads:
+    """Look up at once where the ``@sync`` references of *records* lead."""
+    asked = {(value.kind[1:], str(value.id)) for it in records for value in it.fields.values() if _is_open(value)}
+    pushed = links.by_target(connection, [pair for pair in asked if pair[0] in syncs.pushes])
+    there = {pair: Ref(syncs.pushes[pair[0]].source, id=found.source_id) for pair, found in pushed.items()}
+    for pair, found in links.find(connection, [pair for pair in asked if pair[0] in syncs.pulls]).items():
+        there[pair] = Ref(found.target_kind, external_id=found.target_id)
+    return Leads(there, pushed)
+
+
+def _is_open(value: Any) -> bool:
+    return type(value) is Ref and value.kind[:1] == "@"
+
+
+def mirrored(
+    source: dict[str, Any], records: Sequence[Record], found: Leads, pull: Pull, known: Link | None, syncs: Syncs
+) -> Mirrored:
+    """Return the rows of one NetSuite record that are ours, parents first. *records* is what `mapped` made of it."""
+    if "deleted" in source:
         return Mirrored([], gone=_deleted(pull, known) if known else [])
-    mapped = pull.records(source["source"], source.get("related", {}), syncs.context)
-    records, unled = led_back(writing, mapped, syncs, pull.mirrors)
+    rows, unled = led_back(records, found, syncs, pull.mirrors)
     if pull.owned is not None and source.get("application"):
-        records = _attributed(records, pull, Ref(pull.owned.parent_kind, id=source["application"]))
-    lost = {it.ref.external_id for it in records if it.ref.kind == pull.target and not _anchored(it, pull)}
-    records = [it for it in records if not _belongs(it, lost, pull)]
-    keys = [str(it.ref.external_id) for it in records if it.ref.kind == pull.target]
-    lines = {str(it.ref.external_id): it.ref.kind for it in records if it.ref.kind != pull.target}
-    return Mirrored(records, keys, lines, list(_gone(pull, known, keys, lines)) if known else [], unled)
+        rows = _attributed(rows, pull, Ref(pull.owned.parent_kind, id=source["application"]))
+    lost = {it.ref.external_id for it in rows if it.ref.kind == pull.target and not _anchored(it, pull)}
+    if lost:
+        rows = [it for it in rows if not _belongs(it, lost, pull)]
+    keys = [str(it.ref.external_id) for it in rows if it.ref.kind == pull.target]
+    lines = {str(it.ref.external_id): it.ref.kind for it in rows if it.ref.kind != pull.target}
+    return Mirrored(rows, keys, lines, list(_gone(pull, known, keys, lines)) if known else [], unled)
 
 
 def _attributed(records: list[Record], pull: Pull, application: Ref) -> list[Record]:
@@ -86,36 +125,30 @@ def made_name(push: str, netsuite_id: str) -> str:
 
 
 def led_back(
-    writing: Writing, records: list[Record], syncs: Syncs, mirrors: str | None = None
+    records: Sequence[Record], found: Leads, syncs: Syncs, mirrors: str | None = None
 ) -> tuple[list[Record], str | None]:
     """Replace every ``@sync`` reference by the Salesforce record it leads to, or by nothing.
 
     Also returns ``sync:id`` of a mirror that is not there yet: it may come later, and then the row is written again.
     So may the link of a record that *mirrors* made, where its answer was lost and it is only adopted later.
     """
-    asked = {
-        (value.kind[1:], str(value.id))
-        for it in records
-        for value in it.fields.values()
-        if isinstance(value, Ref) and value.kind.startswith("@")
-    }
-    pushed = [pair for pair in asked if pair[0] in syncs.pushes]
-    pulled = [pair for pair in asked if pair[0] in syncs.pulls]
-    leads: dict[tuple[str, str], Ref] = {}
-    for pair, found in links.by_target(writing.connection, pushed).items():
-        leads[pair] = Ref(syncs.pushes[pair[0]].source, id=found.source_id)
-    for pair, found in links.find(writing.connection, pulled).items():
-        leads[pair] = Ref(found.target_kind, external_id=found.target_id)
-
-    def lead(value: Any) -> Any:
-        if isinstance(value, Ref) and value.kind.startswith("@"):
-            return leads.get((value.kind[1:], str(value.id)))
-        return value
-
-    missing = [f"{sync}:{it}" for sync, it in pulled if (sync, it) not in leads]
-    missing += [made_name(sync, it) for sync, it in pushed if sync == mirrors and (sync, it) not in leads]
-    unled = min(missing, default=None)
-    return [replace(it, fields={name: lead(value) for name, value in it.fields.items()}) for it in records], unled
+    unled: list[str] = []
+    rows: list[Record] = []
+    for it in records:
+        fields: dict[str, Any] | None = None
+        for name, value in it.fields.items():
+            if not _is_open(value):
+                continue
+            pair = (value.kind[1:], str(value.id))
+            lead = found.there.get(pair)
+            if lead is None and pair[0] in syncs.pulls:
+                unled.append(f"{pair[0]}:{pair[1]}")
+            elif lead is None and pair[0] == mirrors:
+                unled.append(made_name(*pair))
+            fields = dict(it.fields) if fields is None else fields
+            fields[name] = lead
+        rows.append(it if fields is None else Record(it.ref, fields, it.modified_at))
+    return rows, min(unled, default=None)
 
 
 def _anchored(record: Record, pull: Pull) -> bool:

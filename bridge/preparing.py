@@ -37,7 +37,7 @@ from bridge.ledger.models import (
 )
 from bridge.mapping import Pull, Push, Syncs
 from bridge.mapping import external_id as our_external_id
-from bridge.mirroring import mirrored
+from bridge.mirroring import leads, mapped, mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
 from bridge.ports import Record, Ref
 from bridge.records import status
@@ -343,14 +343,16 @@ class _Step:
         if known and (row.version, row.modified_at) < (known.version, known.modified_at):
             self.changes.set(row, SUPERSEDED)
             return None
-        found = mirrored(self.writing, source, pull, known, self.syncs)
+        records = mapped(source, pull, self.syncs)
+        led = leads(self.writing.connection, records, self.syncs)
+        found = mirrored(source, records, led, pull, known, self.syncs)
         if not found.records and not found.gone:
             self.changes.set(
                 row, HELD, waits_for=found.unled, code="NOT_OURS", reason="Nothing in Salesforce belongs to it.",
                 who="nobody",
             )  # fmt: skip
             return None
-        mark = plain.fingerprint([[it.ref, dict(it.fields)] for it in found.records])
+        mark = found.mark
         if not found.gone and self._same(row, known, mark):
             return None
         return Work(

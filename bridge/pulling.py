@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from bridge.carrying import Reading, Stream
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
@@ -95,12 +96,13 @@ def pull(
     # A mark in the future (a restored backup, a clock set back) must not hide what changes until then.
     start = since or (min(mark, end) - overlap if mark else end - FIRST)
     taken = Taken()
-    retry_unread(engine, sync, taken)
-    taken.matched = match_again(engine.ledger, engine.salesforce, engine.syncs, sync, taken.correlation)
-    for reached_by in take(engine, sync, start, end, taken, progress):
-        if reached_by < end and _moves(mark, start, reached_by):
-            mark = reached_by
-            move(engine, name, mark)
+    with Stream(engine, sync, taken.correlation) as stream:
+        retry_unread(stream, taken)
+        taken.matched = match_again(engine.ledger, engine.salesforce, engine.syncs, sync, taken.correlation)
+        for reached_by in take(stream, start, end, taken, progress):
+            if reached_by < end and _moves(mark, start, reached_by):
+                mark = reached_by
+                move(engine, name, mark)
     gone = _take_deleted(engine, sync, start, end, taken.correlation)
     if _moves(mark, start, end) or (mark is not None and mark > end and until is None):
         move(engine, name, end)
@@ -125,17 +127,14 @@ def move(engine: Delivery, job: str, to: datetime) -> None:
         marks.move_watermark(writing, job, to)
 
 
-def take(
-    engine: Delivery, sync: Pull, since: datetime, until: datetime, taken: Taken, progress: Progress
-) -> Iterator[datetime]:
-    """Store what changed in ``[since, until]``; yield, after each window, up to where all is stored."""
-    for window in engine.netsuite.windows(sync.source, since, until):
+def take(stream: Stream, since: datetime, until: datetime, taken: Taken, progress: Progress) -> Iterator[datetime]:
+    """Store what changed in ``[since, until]`` and have it written; yield, after each window, how far all is stored."""
+    for window in stream.engine.netsuite.windows(stream.sync.source, since, until):
         for page in pages(window.rows, PAGE):
             taken.read += len(page)
-            store(engine, sync, page, taken)
-            reached("after_pull_store")
+            store(stream, page, taken)
             progress(taken.read, window.total)
-        _keep_skipped(engine, sync, window, taken)
+        _keep_skipped(stream, window, taken)
         yield window.until
 
 
@@ -151,8 +150,9 @@ def pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
         yield page
 
 
-def store(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) -> None:
-    """Store those of *page* that say something new."""
+def store(stream: Stream, page: Sequence[Record], taken: Taken) -> None:
+    """Store those of *page* that say something new, and have them written."""
+    engine, sync = stream.engine, stream.sync
     with engine.ledger.read() as connection:
         seen = pulled.newest(connection, sync.name, [str(it.ref.id) for it in page])
     news: list[tuple[Record, datetime, str]] = []
@@ -172,11 +172,10 @@ def store(engine: Delivery, sync: Pull, page: Sequence[Record], taken: Taken) ->
     related = _related(engine, sync.follow, [it.fields for it in fresh], taken)
     _pass_on(engine, sync, [str(it.ref.id) for it in fresh if it.ref.id in seen], taken)
     told = applications(engine.ledger, engine.salesforce, engine.syncs, sync, fresh, related)
-    new = [_message(engine, sync, it, stamp, mark, related, told) for it, stamp, mark in news]
-    with engine.ledger.write() as writing:
-        stored = len(messages.accept(writing, new, taken.correlation))
+    readings = [_reading(engine, sync, it, stamp, mark, related, told) for it, stamp, mark in news]
+    stored = stream.put(readings)
     taken.stored += stored
-    taken.unchanged += len(new) - stored
+    taken.unchanged += len(readings) - stored
 
 
 def _related(engine: Delivery, follows: Sequence[Follow], sources: Sequence[Fields], taken: Taken) -> dict[str, Fields]:
@@ -228,9 +227,12 @@ def _pass_on(engine: Delivery, sync: Pull, before: Sequence[str], taken: Taken) 
             continue
         with engine.ledger.read() as connection:
             known = pulled.newest(connection, other.name, [str(it.ref.id) for it in own])
-        beside = Taken(taken.correlation)
-        store(engine, other, [it for it in own if it.ref.id in known], beside)
-        taken.skipped.update(beside.skipped)
+        fresh = [it for it in own if it.ref.id in known]
+        if fresh:
+            beside = Taken(taken.correlation)
+            with Stream(engine, other, taken.correlation) as stream:
+                store(stream, fresh, beside)
+            taken.skipped.update(beside.skipped)
 
 
 def read_one(engine: Delivery, ref: Ref) -> Record | Skipped | None:
@@ -244,7 +246,7 @@ def read_one(engine: Delivery, ref: Ref) -> Record | Skipped | None:
     return found
 
 
-def _message(
+def _reading(
     engine: Delivery,
     sync: Pull,
     it: Record,
@@ -252,17 +254,18 @@ def _message(
     mark: str,
     related: dict[str, Fields],
     told: dict[str, str],
-) -> messages.New:
+) -> Reading:
     netsuite_id = str(it.ref.id)
     payload = {
         "source": {**it.fields, "internalId": netsuite_id, "url": engine.netsuite.url(it.ref)},
         "related": sync.followed(it.fields, related),
         **({"application": told[netsuite_id]} if netsuite_id in told else {}),
     }
-    return messages.New(
+    new = messages.New(
         sync.name, sync.source, netsuite_id, int(stamp.timestamp()), stamp, sync.name, plain.dumps(payload), "pull",
         mark, write_back=False,
     )  # fmt: skip
+    return Reading(new, payload)
 
 
 # --- what cannot be read, and what is gone ---
@@ -270,8 +273,9 @@ def _message(
 GONE = "deleted"  # instead of a hash of what a record says
 
 
-def _keep_skipped(engine: Delivery, sync: Pull, window: Window, taken: Taken) -> None:
+def _keep_skipped(stream: Stream, window: Window, taken: Taken) -> None:
     """Put what could not be read on the error desk, once, so that nobody believes it was pulled."""
+    engine, sync = stream.engine, stream.sync
     fresh = [it for it in window.skipped if it.ref not in taken.skipped]
     taken.skipped.update((it.ref, it) for it in fresh)
     named = [it for it in fresh if it.ref.id is not None]
@@ -291,8 +295,9 @@ def _keep_skipped(engine: Delivery, sync: Pull, window: Window, taken: Taken) ->
         messages.accept(writing, new, taken.correlation)
 
 
-def retry_unread(engine: Delivery, sync: Pull, taken: Taken) -> None:
+def retry_unread(stream: Stream, taken: Taken) -> None:
     """Try again what could not be read before."""
+    engine, sync = stream.engine, stream.sync
     with engine.ledger.read() as connection:
         waiting = pulled.unread(connection, sync.name)[:MOST_UNREAD]
     for row in waiting:
@@ -303,7 +308,7 @@ def retry_unread(engine: Delivery, sync: Pull, taken: Taken) -> None:
             continue
         if one is not None:
             taken.read += 1
-            store(engine, sync, [one], taken)
+            store(stream, [one], taken)
         with engine.ledger.write() as writing:
             pulled.settle_unread(writing, [row])
 

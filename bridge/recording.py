@@ -17,7 +17,7 @@ from bridge.ledger import Ledger, Writing, exchanges, lanes, links, marks, messa
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
-from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, UNCERTAIN, message
+from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, SENDING, UNCERTAIN, message
 from bridge.mapping import Pull, Push, Syncs
 from bridge.matching import in_suspense
 from bridge.mirroring import made_name
@@ -59,11 +59,22 @@ def record(
     """
     shut = set(shut)
     held = lanes.still_held(writing.connection, leases)
+    paused = settle(writing, sent, held, syncs)
+    shut -= _resumed(writing, sent, held, shut, syncs)
+    keep = [it for it in leases if it.key in held]
+    # A pause that has ended since made its lanes due; they must stay so.
+    still = {it.scope for it in marks.pauses(writing.connection)} if shut else set()
+    return Recorded(paused, release(writing, keep, syncs, {*still, *paused}))
+
+
+def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs) -> list[str]:
+    """Record outcomes in the lanes that are still *held*, and return the scopes of pauses that failures started."""
     promised = _promised(writing, sent)
     changes, new, made = messages.Changes(writing), [], []
     paused: list[str] = []
     back: list[tuple[str, str]] = []
     owed: list[tuple[str, str]] = []
+    straight: list[Sent] = []
     for it in sent:
         row = it.work.row
         if row.lane not in held:
@@ -76,7 +87,10 @@ def record(
             if may_land > writing.now:
                 confirming.later(writing, row, may_land)
         if isinstance(it.outcome, Written):
-            new += _delivered(writing, changes, it)
+            if _is_straight(it):
+                straight.append(it)
+            else:
+                new += _delivered(writing, changes, it)
             made.append(it.work.name)
             if isinstance(it.work.sync, Push):
                 made.append(made_name(it.work.sync.name, str(it.outcome.ref.id)))
@@ -89,6 +103,7 @@ def record(
             owed += _balances_to_renew(it.work)
     changes.flush()
     links.save(writing, new)
+    _arrived(writing, straight)
     told = [it for it in sent if it.work.row.lane in held]
     close_older(writing, [it.work.row for it in told if isinstance(it.outcome, Written)])
     exchanges.keep(writing, list(_exchanges(told)))
@@ -96,11 +111,37 @@ def record(
     messages.free_waiting(writing, made)
     write_back(writing, back)
     write_back(writing, owed, totals.SYNC)
-    shut -= _resumed(writing, sent, held, shut, syncs)
-    keep = [it for it in leases if it.key in held]
-    # A pause that has ended since made its lanes due; they must stay so.
-    still = {it.scope for it in marks.pauses(writing.connection)} if shut else set()
-    return Recorded(paused, release(writing, keep, syncs, {*still, *paused}))
+    return paused
+
+
+def _is_straight(it: Sent) -> bool:
+    """Say whether this is a pulled record that was written at its first attempt, with nothing else to note."""
+    work = it.work
+    is_mirror = isinstance(work.sync, Pull) and work.sync.owned is None
+    return is_mirror and work.row.state == SENDING and work.row.attempts == 0 and bool(work.keys)
+
+
+def _arrived(writing: Writing, sent: Sequence[Sent]) -> None:
+    """Record all of *sent* in a few statements."""
+    new = []
+    by_kind: dict[tuple[int, str], list[int]] = {}
+    for it in sent:
+        work, row = it.work, it.work.row
+        kind, key = work.records[0].ref.kind, str(work.records[0].ref.external_id)
+        new.append(
+            Link(
+                row.sync, row.source_id, kind, key, row.version, row.modified_at, work.fingerprint, key,
+                work.link.number if work.link else None, {"keys": work.keys, "rows": work.rows, "parents": []},
+            )
+        )  # fmt: skip
+        by_kind.setdefault((work.lease.epoch, kind), []).append(row.id)
+        writing.say(
+            DELIVERED, row.origin, sync=row.sync, source_id=row.source_id, target=f"{kind}/{key}", message_id=row.id,
+            correlation=row.correlation, before=work.link.fingerprint if work.link else None, after=work.fingerprint,
+        )  # fmt: skip
+    links.save(writing, new)
+    for (epoch, kind), ids in by_kind.items():
+        messages.delivered(writing, ids, epoch, kind)
 
 
 def _resumed(writing: Writing, sent: Sequence[Sent], held: set[str], shut: set[str], syncs: Syncs) -> set[str]:
@@ -249,7 +290,7 @@ def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> l
     mirrored = {
         (it.work.sync.mirrors, it.work.row.source_id): str(it.work.records[0].fields.get("Name") or "")
         for it in sent
-        if isinstance(it.work.sync, Pull) and it.work.sync.mirrors and it.work.records
+        if isinstance(it.work.sync, Pull) and it.work.sync.mirrors and _belongs_to(it.work, syncs)
     }
     if mirrored:
         found = links.by_target(writing.connection, mirrored)
@@ -261,6 +302,13 @@ def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> l
         links.save(writing, [replace(one, number=mirrored[pair]) for pair, one in blank.items()])
         return [(syncs.pushes[one.sync].source, one.source_id) for one in blank.values() if one.sync in syncs.pushes]
     return []
+
+
+def _belongs_to(work: Work, syncs: Syncs) -> bool:
+    """Say whether the first row refers to a record of the kind from which the mirrored order was made."""
+    push = syncs.pushes.get((work.sync.mirrors if isinstance(work.sync, Pull) else None) or "")
+    refs = work.records[0].fields.values() if work.records else ()
+    return push is not None and any(isinstance(it, Ref) and it.kind == push.source for it in refs)
 
 
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, select
 
-from bridge.ledger import Writing, messages
+from bridge.ledger import Writing, many, messages
 from bridge.ledger.models import NEEDS_PERSON, SUPERSEDED, message
 
 _FAILED = (
     select(message)
     .where(
-        message.c.source_id.in_(bindparam("ids", expanding=True)),
+        many.among(message.c.source_id, "ids"),
         message.c.state.in_(NEEDS_PERSON),
     )
     .order_by(message.c.id)

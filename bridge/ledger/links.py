@@ -8,16 +8,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
 from bridge.ledger.models import link
 
-_BY_SOURCE = select(link).where(tuple_(link.c.sync, link.c.source_id).in_(bindparam("pairs", expanding=True)))
-_BY_TARGET = select(link).where(tuple_(link.c.sync, link.c.target_id).in_(bindparam("pairs", expanding=True)))
+_BY_SOURCE = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.source_id, "ids"))
+_BY_TARGET = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.target_id, "ids"))
 _OF_SOURCES = select(link).where(many.among(link.c.source_id, "ids"))
-PAIRS = 400  # two bind values a pair, and SQLite takes a few thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,12 @@ def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[
 
 
 def _select(connection: Connection, statement: Select[Any], pairs: Iterable[tuple[str, str]]) -> list[Link]:
-    wanted = list(set(pairs))
-    chunks = [wanted[start : start + PAIRS] for start in range(0, len(wanted), PAIRS)]
-    return [_link(row) for chunk in chunks for row in connection.execute(statement, {"pairs": chunk})]
+    wanted: dict[str, set[str]] = {}
+    for sync, one in pairs:
+        wanted.setdefault(sync, set()).add(one)
+    return [
+        _link(row) for sync, ids in wanted.items() for row in connection.execute(statement, {"s": sync, "ids": ids})
+    ]
 
 
 def of_source(connection: Connection, source_ids: Sequence[str]) -> list[Link]:

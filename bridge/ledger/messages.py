@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, insert, select, text, union, update
+from sqlalchemy import BigInteger, Connection, Row, bindparam, case, insert, literal, select, text, union, update
 
 from bridge.ledger import Writing, lanes, many
-from bridge.ledger.models import OPEN, PENDING, Instant, attempt, link, message
+from bridge.ledger.models import DELIVERED, OPEN, PENDING, SENDING, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
 
@@ -36,6 +36,23 @@ _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "co
 _SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
 _KEPT = ("sent_at", "target_kind", "target_id", "attempts", "crashes")
 _ATTEMPT = insert(attempt)
+_ARRIVED = (
+    update(message)
+    .where(message.c.id.in_(bindparam("ids", expanding=True)), message.c.state == SENDING)
+    .values(
+        state=DELIVERED, queue=None, settled_at=bindparam("now", type_=Instant()), target_kind=bindparam("kind"),
+        target_id=select(link.c.target_id)
+        .where(link.c.sync == message.c.sync, link.c.source_id == message.c.source_id)
+        .scalar_subquery(),
+    )
+)  # fmt: skip
+_ARRIVAL = insert(attempt).from_select(
+    ["message_id", "epoch", "started_at", "finished_at", "outcome"],
+    select(
+        message.c.id, bindparam("epoch", type_=BigInteger), message.c.sent_at, bindparam("now", type_=Instant()),
+        literal(DELIVERED),
+    ).where(message.c.id.in_(bindparam("ids", expanding=True))),
+)  # fmt: skip
 _WAITING = select(
     message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
     message.c.waits_for,
@@ -72,12 +89,37 @@ class New:
 
 _GIVEN = (
     "sync", "source_kind", "source_id", "version", "modified_at", "lane", "queue", "priority", "payload", "source_hash",
-    "origin", "actor", "correlation", "forced", "write_back",
+    "origin", "actor", "correlation", "forced", "write_back", "waits_for",
 )  # fmt: skip
 _ONCE = "ON CONFLICT (sync, source_id, version, modified_at) DO NOTHING"
 _TOLD = ("id", "sync", "source_id", "version", "lane", "actor", "origin", "correlation")
 _LAST = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'message'")
 _SINCE = text(f"SELECT {', '.join(_TOLD)} FROM message WHERE id > :last ORDER BY id")  # noqa: S608 - our own names
+
+
+def begin(writing: Writing, new: Sequence[New], correlation: str, waits: Mapping[str, str | None]) -> dict[str, int]:
+    """Store *new* messages as being sent, by the holder of their lane's lease: record id → message id of the new ones.
+
+    One step and one audit row instead of two, for what is sent right after this transaction. *waits* tells what comes
+    later and is a reason to send them again.
+    """
+    if not new:
+        return {}
+    new = sorted(new, key=attrgetter("source_id"))
+    stored = _store(writing, new, correlation, waits, state=SENDING, attempts=1, sent_at=writing.now)
+    for row in stored:
+        writing.say(
+            "received", row.actor or row.origin, sync=row.sync, source_id=row.source_id, message_id=row.id,
+            correlation=row.correlation, detail=SENDING,
+        )  # fmt: skip
+    return {row.source_id: row.id for row in stored}
+
+
+def delivered(writing: Writing, ids: Sequence[int], epoch: int, target_kind: str) -> None:
+    """Settle messages that arrived at their first attempt, and keep the attempt; the caller says so in the audit."""
+    values = {"ids": list(ids), "now": writing.now, "epoch": epoch, "kind": target_kind}
+    writing.connection.execute(_ARRIVED, values)
+    writing.connection.execute(_ARRIVAL, values)
 
 
 def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut: Container[str] = ()) -> list[int]:
@@ -89,7 +131,7 @@ def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut:
         return []
     # Always in one order: two transactions that bring the same records in turn would wait for each other.
     new = sorted(new, key=attrgetter("source_id"))
-    stored = _store(writing, new, correlation)
+    stored = _store(writing, new, correlation, {}, state=PENDING, attempts=0)
     for row in stored:
         writing.say(
             "received",
@@ -112,16 +154,19 @@ def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut:
     return [row.id for row in stored]
 
 
-def _store(writing: Writing, new: Sequence[New], correlation: str) -> Sequence[Row[Any]]:
+def _store(
+    writing: Writing, new: Sequence[New], correlation: str, waits: Mapping[str, str | None], **state: Any
+) -> Sequence[Row[Any]]:
     connection = writing.connection
     rows = [
         (
             it.sync, it.source_kind, it.source_id, it.version, it.modified_at, it.lane, it.lane, it.priority,
             it.payload, it.source_hash, it.origin, it.actor, it.correlation or correlation, it.forced, it.write_back,
+            waits.get(it.source_id),
         )
         for it in new
     ]  # fmt: skip
-    common = {"state": PENDING, "attempts": 0, "crashes": 0, "created_at": writing.now}
+    common = {**state, "crashes": 0, "created_at": writing.now}
     if connection.dialect.name == "postgresql":
         told = f"{_ONCE} RETURNING {', '.join(_TOLD)}"
         return many.insert(connection, message, _GIVEN, rows, common, told).all()

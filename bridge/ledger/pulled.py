@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
-from bridge.ledger import Writing, messages
-from bridge.ledger.models import REJECTED, SUPERSEDED, message
+from bridge.ledger import Writing, many, messages
+from bridge.ledger.models import REJECTED, SUPERSEDED, link, message
 
+_ANY_OPEN = select(message.c.id).where(message.c.queue == bindparam("lane")).limit(1)
+_OPEN_OF = select(message.c.source_id).where(
+    message.c.queue == bindparam("lane"), many.among(message.c.source_id, "ids")
+)
+_STAMPS = select(link.c.source_id, link.c.modified_at).where(
+    link.c.sync == bindparam("sync"), many.among(link.c.source_id, "ids")
+)
 UNREAD = "unread"  # instead of a hash, in a message about a record that could not be read
 CHUNK = 400
+_NEWEST = select(message.c.source_id, message.c.modified_at, message.c.source_hash).where(
+    many.among(message.c.source_id, "ids"),
+    message.c.sync == bindparam("sync"),
+    message.c.source_hash != UNREAD,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +39,24 @@ class Seen:
 def newest(connection: Connection, sync: str, source_ids: Sequence[str]) -> dict[str, Seen]:
     """Return the newest reading of each of the records *source_ids* that was ever stored for *sync*."""
     found: dict[str, Seen] = {}
-    columns = (message.c.source_id, message.c.modified_at, message.c.source_hash)
-    for start in range(0, len(source_ids), CHUNK):
-        query = select(*columns).where(
-            message.c.source_id.in_(source_ids[start : start + CHUNK]),
-            message.c.sync == sync,
-            message.c.source_hash != UNREAD,
-        )
-        for source_id, modified_at, mark in connection.execute(query):
-            known = found.get(source_id)
-            if known is None or known.modified_at < modified_at:
-                found[source_id] = Seen(modified_at, mark)
+    for source_id, modified_at, mark in connection.execute(_NEWEST, {"ids": source_ids, "sync": sync}):
+        known = found.get(source_id)
+        if known is None or known.modified_at < modified_at:
+            found[source_id] = Seen(modified_at, mark)
     return found
+
+
+def in_the_way(connection: Connection, lane: str, known: Mapping[str, datetime | None]) -> set[str]:
+    """Return those of the records *known* (id → stamp of its link) that cannot be written past the queue of *lane*.
+
+    An earlier reading of theirs is open there, or somebody else has written one since their links were looked at.
+    """
+    ids = list(known)
+    found: set[str] = set()
+    if connection.execute(_ANY_OPEN, {"lane": lane}).first() is not None:
+        found.update(connection.execute(_OPEN_OF, {"lane": lane, "ids": ids}).scalars())
+    stamps = {row.source_id: row.modified_at for row in connection.execute(_STAMPS, {"sync": lane, "ids": ids})}
+    return found | {it for it in ids if stamps.get(it) != known[it]}
 
 
 def latest(connection: Connection, sync: str, source_ids: Sequence[str]) -> dict[str, Row[Any]]:

@@ -3,17 +3,23 @@
 ``python fakes.py netsuite|salesforce|page JSON``; the first line it prints is its address. Lines on standard input are
 commands: ``calls`` prints how many calls there were and the sum of their latencies, by operation, with the times of the
 first and the last, and begins anew; ``fund N URL`` saves N approved Applications with their Accounts and Contacts, with
-callouts to URL.
+callouts to URL; ``accounts N`` saves N Accounts and prints their ids; ``customers FILE`` makes NetSuite customers of
+the Account ids in FILE, ``orders N`` spreads N copies of the account's only sales order over them and over two years;
+``record FOLDER`` keeps every request from then on, ``record -`` ends that.
 """
 
 from __future__ import annotations
 
+import copy
+import io
+import itertools
 import json
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -71,15 +77,45 @@ def main(kind: str, given: dict[str, Any]) -> None:
         app = FakeSalesforce(metadata_dir=PACKAGE, signing_key=("bench", "bench-" * 8), api_limit=10**9)
     else:
         app = page(Path(given["file"]).read_bytes())
-    with SandboxServer(app) as server:
+    recorder = Recorder(app)
+    with SandboxServer(recorder) as server:
         print(server.url, flush=True)
         for line in sys.stdin:
-            print(json.dumps(answered(app, *line.split())), flush=True)
+            print(json.dumps(answered(recorder, app, *line.split())), flush=True)
 
 
-def answered(app: Any, word: str, value: str = "", url: str = "") -> Any:
+class Recorder:
+    """Keeps the requests that it passes on, numbered in the order in which they came."""
+
+    def __init__(self, app: Any) -> None:
+        self._app, self._count = app, itertools.count(1)
+        self.folder: Path | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self.folder is not None:
+            body = environ["wsgi.input"].read()
+            environ["wsgi.input"] = io.BytesIO(body)
+            head = {
+                "method": environ["REQUEST_METHOD"], "path": environ["PATH_INFO"], "query": environ["QUERY_STRING"],
+                "type": environ.get("CONTENT_TYPE", ""), "action": environ.get("HTTP_SOAPACTION", ""),
+                "encoding": environ.get("HTTP_CONTENT_ENCODING", ""), "accept": environ.get("HTTP_ACCEPT", ""),
+            }  # fmt: skip
+            (self.folder / f"{next(self._count):06}").write_bytes(json.dumps(head).encode() + b"\n" + body)
+        found: Iterable[bytes] = self._app(environ, start_response)
+        return found
+
+
+def answered(recorder: Recorder, app: Any, word: str, value: str = "", url: str = "") -> Any:
     if word == "fund":
         fund(app, int(value), url)
+    elif word == "record":
+        recorder.folder = None if value == "-" else Path(value)
+    elif word == "accounts":
+        return accounts(app, int(value))
+    elif word == "customers":
+        customers(app, json.loads(Path(value).read_text()))
+    elif word == "orders":
+        orders(app, int(value))
     else:
         with lock:
             told = {name: [seen[name], round(seconds, 3)] for name, seconds in spent.items()}
@@ -87,6 +123,40 @@ def answered(app: Any, word: str, value: str = "", url: str = "") -> Any:
             spent.clear()
         return told
     return "done"
+
+
+def accounts(salesforce: FakeSalesforce, count: int) -> list[str]:
+    with salesforce.org.transaction(salesforce.sales_user) as transaction:
+        return [salesforce.org.insert(transaction, "Account", {"Name": f"Merchant {n}"}) for n in range(count)]
+
+
+def customers(netsuite: FakeNetSuite, ids: list[str]) -> None:
+    """Make a customer of each Account as the bridge would have."""
+    store = netsuite.store
+    with netsuite.lock:
+        (template,) = store.records["customer"].values()
+        for number, account in enumerate(ids):
+            made = store.new("customer")
+            made.external_id = f"sf-cus-{account}"
+            made.fields = template.fields | {"companyName": f"Merchant {number}", "entityId": f"Merchant {number}"}
+            made.lists = copy.deepcopy(template.lists)
+            store.add(made)
+
+
+def orders(netsuite: FakeNetSuite, count: int) -> None:
+    """Copies of one order, of every customer in turn, each changed at a time of its own in 2023 and 2024."""
+    store = netsuite.store
+    since, span = datetime(2023, 1, 1, tzinfo=UTC), timedelta(days=730)
+    with netsuite.lock:
+        template = next(iter(store.records["salesOrder"].values()))
+        buyers = [it for it in store.records["customer"].values() if (it.external_id or "").startswith("sf-cus-001")]
+        for number in range(count):
+            made = store.new("salesOrder")
+            made.created = made.modified = (since + span * number / count).replace(microsecond=0)
+            buyer = buyers[number % len(buyers)]
+            made.fields = template.fields | {"tranId": store.number("SO"), "entity": buyer.link}
+            made.lists = copy.deepcopy(template.lists)
+            store.add(made)
 
 
 def fund(salesforce: FakeSalesforce, count: int, url: str) -> None:

@@ -93,6 +93,10 @@ class Fake:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
+    @property
+    def cpu_s(self) -> float:
+        return cpu_s(self.process.pid)
+
     def stop(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()

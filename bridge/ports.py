@@ -105,11 +105,12 @@ class System(Protocol):
 
     name: str
 
-    def get(self, refs: Sequence[Ref], fields: Sequence[str] = ()) -> list[Record | None]:
+    def get(self, refs: Sequence[Ref], fields: Sequence[str] = (), *, interactive: bool = False) -> list[Record | None]:
         """Read records by id or external id, in the order asked, ``None`` where one does not exist.
 
         *fields* are the fields wanted, ``"Lines.Amount"`` style for a field of a child list; empty means all that
-        the adapter knows. Raises Deferred (not answered, safe to repeat) or Misconfigured.
+        the adapter knows. *interactive* when a person waits. Raises Deferred (not answered, safe to repeat) or
+        Misconfigured.
         """
         ...
 

@@ -90,7 +90,7 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
     ask = [it for it in work if it.resolve or _lines_unknown(it)]
     if ask:
         try:
-            found = netsuite.get([it.records[0].ref for it in ask])
+            found = netsuite.get([it.records[0].ref for it in ask], interactive=interactive)
         except BridgeError as error:
             found = []
             for it in ask:
@@ -120,7 +120,7 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 # In this order they stand in NetSuite now, whether or not their keys can be read back.
                 ids, known = line_ids(it.records[0]), _known_lines(it)
                 it.parts = {"lines": {one: known[one] for one in ids if one in known}, "order": ids}
-        _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite)
+        _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite, interactive)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]
 
@@ -184,14 +184,14 @@ def _known_lines(work: Work) -> dict[str, Any]:
     return dict(work.link.parts.get("lines", {})) if work.link else {}
 
 
-def _read_back(written: list[Work], done: dict[int, Sent], netsuite: System) -> None:
+def _read_back(written: list[Work], done: dict[int, Sent], netsuite: System, interactive: bool) -> None:
     """Read numbers and line keys: an upsert's answer holds only ids. A failure here costs the number, not the order."""
     ask = [it for it in written if isinstance(it.sync, Push) and it.sync.numbered]
     if not ask:
         return
     refs = [outcome.ref for it in ask if isinstance(outcome := done[it.row.id].outcome, Written)]
     try:
-        found = netsuite.get(refs, NUMBER_FIELDS)
+        found = netsuite.get(refs, NUMBER_FIELDS, interactive=interactive)
     except BridgeError:
         return
     for it, record in zip(ask, found, strict=False):

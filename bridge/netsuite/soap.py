@@ -196,11 +196,11 @@ class SoapNetSuite:
 
     # Reading
 
-    def get(self, refs: Sequence[Ref], fields: Sequence[str] = ()) -> list[Record | None]:
+    def get(self, refs: Sequence[Ref], fields: Sequence[str] = (), *, interactive: bool = False) -> list[Record | None]:
         """Read records by id or external id; see the port. NetSuite has no choice of fields: all come back."""
         found: list[Record | None] = []
         for start in range(0, len(refs), GET_LIST):
-            found += self._get(refs[start : start + GET_LIST])
+            found += self._get(refs[start : start + GET_LIST], interactive)
         return [None if record is None else self._worded(record) for record in found]
 
     def _worded(self, record: Record) -> Record:
@@ -211,18 +211,22 @@ class SoapNetSuite:
         symbols = {name: self._names.symbol(value) for name, value in found.items()}
         return replace(record, fields={**record.fields, **symbols})
 
-    def _get(self, refs: Sequence[Ref]) -> list[Record | None]:
+    def _get(self, refs: Sequence[Ref], interactive: bool) -> list[Record | None]:
         made = [self._base_ref(ref) for ref in refs]
         listed = len(refs) > 1
         try:
             answer = self._wire.exchange(
-                "getList" if listed else "get", write=False, listed=listed, baseRef=made if listed else made[0]
+                "getList" if listed else "get",
+                write=False,
+                listed=listed,
+                interactive=interactive,
+                baseRef=made if listed else made[0],
             )
         except Deferred as error:
             if error.code != TOO_LARGE or len(refs) == 1:
                 raise
             middle = len(refs) // 2
-            return self._get(refs[:middle]) + self._get(refs[middle:])
+            return self._get(refs[:middle], interactive) + self._get(refs[middle:], interactive)
         holder = child(answer, "readResponseList") if listed else answer
         responses = children(holder, "readResponse") if holder is not None else []
         if len(responses) != len(refs):

@@ -94,7 +94,7 @@ class RestSalesforce:
 
     # --- read -------------------------------------------------------------------------------------------------------
 
-    def get(self, refs: Sequence[Ref], fields: Sequence[str] = ()) -> list[Record | None]:
+    def get(self, refs: Sequence[Ref], fields: Sequence[str] = (), *, interactive: bool = False) -> list[Record | None]:
         """Read records by id or by ``NetSuite_Key__c``, in the order asked, None where one does not exist.
 
         *fields* may hold ``"Account.Name"`` and, for an Application, ``"Lines.UnitPrice"``; empty means every field of

@@ -262,7 +262,7 @@ def deferring(house):
             self.tries += 1
             return [Deferred("NetSuite cannot be reached.", code="NOT_REACHED") for _ in records]
 
-        def get(self, refs, fields=()):
+        def get(self, refs, fields=(), *, interactive=False):
             return house.netsuite.get(refs, fields)
 
         def now(self):

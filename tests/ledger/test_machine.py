@@ -75,7 +75,7 @@ class Books:
             found.append(Uncertain("lost", code="LOST") if fault == "lost" else Written(ref))
         return found
 
-    def get(self, refs: Any, fields: Any = ()) -> list[Record | None]:
+    def get(self, refs: Any, fields: Any = (), *, interactive: bool = False) -> list[Record | None]:
         return [self.records.get(str(it.external_id)) for it in refs]
 
     def url(self, ref: Ref) -> str | None:

@@ -22,7 +22,6 @@ from bridge.recording import covered
 from bridge.standing import NewUrl, Standing, standing
 
 MOST = 1000  # records in one transaction: a save that a person waits for is not kept longer than 0.1 s by it
-WRITERS = 2  # groups that PostgreSQL stores at once; SQLite has one writer
 KNOWN_S = 0.5  # how long it is taken for known what is paused: who is wrong for so long is answered later, not falsely
 
 
@@ -51,8 +50,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger, syncs: Syncs, url: NewUrl) -> None:
         self._ledger, self._syncs, self._url = ledger, syncs, url
-        writers = 1 if ledger.is_sqlite else WRITERS
-        self._calls: Together[Call, Taken] = Together(self._store, most=MOST, leaders=writers)
+        self._calls: Together[Call, Taken] = Together(self._store, most=MOST)
         self._known: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def take(self, call: Call) -> Taken:

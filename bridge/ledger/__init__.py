@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
 from bridge.ledger import audit
 from bridge.ledger import desk_models as desk_models  # its tables belong to the same metadata
@@ -39,6 +39,7 @@ BREATH_S = (0.02, 0.1)  # before a transaction is done again
 EVENTS = logging.getLogger("bridge.events")
 LOGGED = ("correlation", "sync", "source_id", "target", "code", "message_id")
 PERSON = "005"  # what ids of Salesforce users begin with
+QUIET_S = 1.0  # a connection that was not used for so long is asked first whether it still works
 BUSY_S = 5  # that another process may hold SQLite: longer than any transaction of ours, shorter than Apex waits
 
 
@@ -124,6 +125,19 @@ class Ledger:
             raw.autocommit = True  # in a transaction the settings would be gone with its rollback
             raw.execute(_PG_PLANS)
             raw.autocommit = False
+
+        @event.listens_for(engine, "checkout")
+        def _ping(raw: Any, record: Any, proxy: Any) -> None:
+            if time.monotonic() - record.info.get("used", 0.0) <= QUIET_S:
+                return
+            try:
+                engine.dialect.do_ping(raw)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error  # all that were opened before, too
+
+        @event.listens_for(engine, "checkin")
+        def _used(raw: Any, record: Any) -> None:
+            record.info["used"] = time.monotonic()
 
         return engine
 

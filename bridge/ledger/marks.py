@@ -162,7 +162,11 @@ def open_calls(writing: Writing, new: Sequence[Seen]) -> dict[tuple[str, str], S
     # In one order, or two transactions with the same calls would wait for each other.
     rows = sorted((it.org, it.id, it.body_hash, it.correlation) for it in new)
     once = "ON CONFLICT (org, id) DO NOTHING"
-    many.insert(connection, call, _CALL, rows, {"received_at": writing.now}, once)
+    if connection.dialect.name == "postgresql":
+        once += " RETURNING org"
+    done = many.insert(connection, call, _CALL, rows, {"received_at": writing.now}, once)
+    if done.returns_rows and len(done.all()) == len(new):
+        return {(it.org, it.id): it for it in new}
     found = connection.execute(_CALLS, {"orgs": {it.org for it in new}, "ids": [it.id for it in new]})
     return {(row.org, row.id): Seen(row.org, row.id, row.body_hash, row.correlation) for row in found}
 

@@ -33,11 +33,11 @@ class _Waiting(Generic[Item, Result]):
 class Together(Generic[Item, Result]):
     """Stores items in groups: *store* does so in one transaction, and returns a result for each, in order.
 
-    *most* is the weight of a group, *leaders* how many groups may be written at once.
+    *most* is the weight of a group. One group is written at a time: two would share the callers, and write twice.
     """
 
-    def __init__(self, store: Callable[[Sequence[Item]], Sequence[Result]], *, most: int, leaders: int = 1) -> None:
-        self._store, self._most, self._free = store, most, leaders
+    def __init__(self, store: Callable[[Sequence[Item]], Sequence[Result]], *, most: int) -> None:
+        self._store, self._most, self._is_free = store, most, True
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting[Item, Result]] = deque()
 
@@ -46,8 +46,7 @@ class Together(Generic[Item, Result]):
         mine: _Waiting[Item, Result] = _Waiting(item, weight, alone)
         with self._lock:
             self._waiting.append(mine)
-            if self._free:
-                self._free -= 1
+            if self._is_free:
                 self._appoint()
         mine.turn.wait()
         if mine.leads:
@@ -58,12 +57,10 @@ class Together(Generic[Item, Result]):
 
     def _appoint(self) -> None:
         """Let whoever waits longest lead the next group."""
-        first = next((it for it in self._waiting if not it.leads), None)
-        if first is None:
-            self._free += 1
-        else:
-            first.leads = True
-            first.turn.set()
+        self._is_free = not self._waiting
+        if self._waiting:
+            self._waiting[0].leads = True
+            self._waiting[0].turn.set()
 
     def _lead(self, mine: _Waiting[Item, Result]) -> None:
         with self._lock:
@@ -78,12 +75,12 @@ class Together(Generic[Item, Result]):
 
     def _take(self, mine: _Waiting[Item, Result]) -> list[_Waiting[Item, Result]]:
         """Take what goes with *mine* in one transaction: what waits longest, as much as fits."""
-        self._waiting.remove(mine)
+        self._waiting.remove(mine)  # who leads waited longest
         group, weight = [mine], mine.weight
         while self._waiting and not mine.alone:
             head = self._waiting[0]
             weight += head.weight
-            if weight > self._most or head.alone or head.leads:
+            if weight > self._most or head.alone:
                 break
             group.append(self._waiting.popleft())
         return group

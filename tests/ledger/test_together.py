@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-import pytest
 from sqlalchemy.exc import OperationalError
 
 from bridge.ledger.together import Together
@@ -87,9 +86,8 @@ def test_a_database_that_is_gone_is_asked_once():
     assert len(shelf.groups) == 2
 
 
-@pytest.mark.parametrize("leaders", [1, 2, 3])
-def test_everybody_gets_an_own_answer_however_many_lead(leaders: int):
-    together: Together[str, str] = Together(lambda words: [it.upper() for it in words], most=3, leaders=leaders)
+def test_everybody_gets_an_own_answer():
+    together: Together[str, str] = Together(lambda words: [it.upper() for it in words], most=3)
     got: list[tuple[str, str]] = []
 
     def put(caller: int) -> None:
@@ -105,4 +103,4 @@ def test_everybody_gets_an_own_answer_however_many_lead(leaders: int):
 
     assert len(got) == 1600
     assert all(result == word.upper() for word, result in got)
-    assert together._free == leaders
+    assert together._is_free

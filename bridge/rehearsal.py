@@ -73,7 +73,9 @@ class _Free:
     """Slots without a limit: the sandbox is all ours."""
 
     @contextmanager
-    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
+    def lease(
+        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
+    ) -> Iterator[int]:
         yield True
 
     def throttled(self) -> None:

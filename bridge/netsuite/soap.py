@@ -15,6 +15,7 @@ from contextlib import closing
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 import requests
@@ -24,8 +25,8 @@ from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults, showing
 from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.facts import facts
-from bridge.netsuite.grouping import Grouping, Ticket, chunks
-from bridge.netsuite.kinds import CALL_WEIGHT, CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
+from bridge.netsuite.kinds import CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
+from bridge.netsuite.lists import Lists, Ready
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
@@ -43,8 +44,6 @@ GET_LIST = 1000  # records in one getList
 DEFAULT_KINDS = (
     "customer", "vendor", "contact", "salesOrder", "purchaseOrder", "customerPayment", "invoice",
 )  # fmt: skip
-
-Ready = tuple[int, Record, Kind, Any]  # a record to write: its position, itself, its kind, what zeep made of it
 
 
 def account_host(account: str) -> str:
@@ -112,7 +111,7 @@ class SoapNetSuite:
         self._bindings, self._wire, self._names = wire.bindings, wire, names
         self._reader = Reader(wire.bindings)
         # Of its own for each set: requests built from two sets cannot go out as one list.
-        self._groups: Grouping[Ready] = Grouping(wire.slots, lambda chunk: self._call(chunk, held=True), CALL_WEIGHT)
+        self._lists = Lists(wire.slots, self._call, self._shown)
 
     def through(self, bindings: Bindings) -> SoapNetSuite:
         """Return this account through other bindings, with the same connections and the same knowledge of names."""
@@ -125,7 +124,8 @@ class SoapNetSuite:
     def upsert(self, records: Sequence[Record], *, interactive: bool = False) -> list[Written | BridgeError]:
         """Create or update each record by its external id; see the port.
 
-        Several records go out in list calls of bounded weight, one after the other, in order.
+        Several records go out in list calls of bounded weight, one after the other, in order. What went out in the slot
+        that is kept for interactive saves is only the first of them.
         """
         outcomes: dict[int, Written | BridgeError] = {}
         ready: list[Ready] = []
@@ -137,17 +137,12 @@ class SoapNetSuite:
                 outcomes[position] = error
             else:
                 ready.append((position, record, kind, encoded))
-        stopped: BridgeError | None = None
+        stopped = None
         if time.monotonic() - asked > self._limits.names_s:
             # The caller's right to write these records is good for one call only; the names are known next time.
             stopped = Deferred("Names had to be looked up in NetSuite first.", code="NAMES_FIRST", throttled=True)
-        for chunk in chunks(ready, lambda one: one[2].weight, CALL_WEIGHT):
-            if stopped is None:
-                answered, stopped = self._write(chunk, interactive)
-            else:
-                answered = [stopped] * len(chunk)
-            outcomes.update((one[0], outcome) for one, outcome in zip(chunk, answered, strict=True))
-        return [outcomes[position] for position in range(len(records))]
+        outcomes.update(self._lists.send(ready, interactive=interactive, stopped=stopped))
+        return [outcomes[position] for position in takewhile(outcomes.__contains__, range(len(records)))]
 
     def _encoded(self, record: Record, interactive: bool) -> tuple[Kind, Any]:
         kind = self._kind(record.ref.kind)
@@ -161,23 +156,11 @@ class SoapNetSuite:
         resolved = self._names.resolve(record, interactive=interactive)
         return kind, codec.encode(self._bindings, kind, resolved, type_id=type_id)
 
-    def _write(self, chunk: list[Ready], interactive: bool) -> tuple[list[Written | BridgeError], BridgeError | None]:
-        """Send one call, or take part in one. The second value is an error after which no further call may be sent."""
-        try:
-            if interactive:
-                names = frozenset(str(record.ref.external_id).lower() for _, record, _, _ in chunk)
-                sent = self._groups.send(Ticket(chunk, sum(kind.weight for _, _, kind, _ in chunk), names))
-                outcomes, failed = sent.outcomes, sent.failed
-            else:
-                outcomes, failed = self._call(chunk), None
-        except BridgeError as error:
-            outcomes, failed = showing.shown(self._wire, [made for *_, made in chunk], [error] * len(chunk)), error
-        # A second login attempt, or more load on a busy account, would only make it worse.
-        halt = isinstance(failed, Misconfigured) or (isinstance(failed, Deferred) and failed.throttled)
-        return outcomes, failed if halt else None
+    def _shown(self, chunk: list[Ready], error: BridgeError) -> list[Written | BridgeError]:
+        return showing.shown(self._wire, [made for *_, made in chunk], [error] * len(chunk))
 
-    def _call(self, chunk: list[Ready], *, held: bool = False) -> list[Written | BridgeError]:
-        """Send one call, in the slot that is *held* or in one of its own. Raises what is wrong with all of it."""
+    def _call(self, chunk: list[Ready]) -> list[Written | BridgeError]:
+        """Send one call in the slot that is held. Raises what is wrong with all of it."""
         records = [record for _, record, _, _ in chunk]
         encoded = [made for *_, made in chunk]
         listed = len(chunk) > 1
@@ -185,7 +168,7 @@ class SoapNetSuite:
             "upsertList" if listed else "upsert",
             write=True,
             listed=listed,
-            held=held,
+            held=True,
             record=encoded if listed else encoded[0],
         )
         holder = child(answer, "writeResponseList") if listed else answer

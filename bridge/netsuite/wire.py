@@ -23,9 +23,10 @@ from bridge.netsuite.passport import TokenCredentials, passport
 from bridge.netsuite.reading import SOAP, Reader, Unreadable
 from bridge.netsuite.transport import Broken, NotSent, TooLarge, Transport
 from bridge.netsuite.wsdl import Bindings
-from bridge.ports import Record, Slots
+from bridge.ports import Held, Record, Slots
 
 TOO_LARGE = "ANSWER_TOO_LARGE"
+READ_S = 0.5  # a read of records by their ids takes about that long
 # A long page would keep the interpreter from saves that somebody waits for: it pauses after about a millisecond's work.
 BREATH, BREATH_S = 5, 0.0005
 
@@ -74,7 +75,8 @@ class Wire:
         """
         envelope = self.bindings.message(operation, **values)
         limits = self.transport.limits
-        slot = nullcontext(True) if held else self.slots.lease(interactive=interactive)
+        at_most_s = None if write else READ_S
+        slot = nullcontext(Held.ANY) if held else self.slots.lease(interactive=interactive, at_most_s=at_most_s)
         with slot, self.judged(write=write):
             timeout_s = limits.list_s if listed else limits.single_s
             answer = self.transport.post(operation, self.signed(envelope), timeout_s=timeout_s)

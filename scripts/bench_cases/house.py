@@ -63,7 +63,7 @@ def commands(bridge: Bridge) -> None:
         elif word == "rest" and reading is not None:
             print(reading.stop(), flush=True)
         elif word == "alone":
-            bridge.netsuite._groups.send = lone(bridge)  # type: ignore[method-assign]
+            bridge.netsuite._lists.groups.send = lone(bridge)  # type: ignore[method-assign]
             print("alone", flush=True)
 
 
@@ -73,7 +73,7 @@ def lone(bridge: Bridge) -> Any:
     def send(ticket: Any) -> Any:
         try:
             with bridge.slots.lease(interactive=True):
-                ticket.outcomes = bridge.netsuite._call(list(ticket.items), held=True)
+                ticket.outcomes = bridge.netsuite._call(list(ticket.items))
         except BridgeError as error:
             ticket.fail(error)
         ticket.taken = True

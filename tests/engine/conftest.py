@@ -70,7 +70,9 @@ class OpenSlots:
         self.throttles = 0
 
     @contextmanager
-    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
+    def lease(
+        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
+    ) -> Iterator[int]:
         yield True
 
     def throttled(self) -> None:

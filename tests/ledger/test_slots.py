@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -14,6 +15,7 @@ from bridge.errors import Deferred
 from bridge.ledger import Ledger, slots
 from bridge.ledger.models import slot
 from bridge.ledger.slots import LeasedSlots
+from bridge.ports import Held
 
 Make = Callable[..., LeasedSlots]
 
@@ -94,6 +96,67 @@ def test_bulk_work_of_another_instance_cannot_take_the_last_slot_either(instance
             assert held
 
 
+def test_the_kept_slot_is_lent_for_a_short_call_while_no_save_comes(instance):
+    one = instance()
+    with ExitStack() as stack:
+        full = [stack.enter_context(one.lease(interactive=False, at_most_s=3)) for _ in range(2)]
+        with one.lease(interactive=False, at_most_s=3) as lent:
+            pass
+        with one.lease(interactive=True):
+            pass
+
+        with pytest.raises(Deferred), one.lease(interactive=False, at_most_s=3):
+            pass  # a save was there just now, and the next may follow
+        with one.lease(interactive=False, at_most_s=0.5) as read:
+            pass
+
+    assert full == [Held.ANY, Held.ANY]
+    assert (lent, read) == (Held.SHORT, Held.SHORT)
+
+
+def test_nothing_is_lent_while_a_save_waits(instance):
+    one = instance(limit=2, wait_s=10)
+    order: list[str] = []
+
+    def take(name: str, **how: Any) -> None:
+        with one.lease(**how):
+            order.append(name)
+
+    read = threading.Thread(target=take, args=("read",), kwargs={"interactive": False, "at_most_s": 0.5})
+    save = threading.Thread(target=take, args=("save",), kwargs={"interactive": True})
+    with one.lease(interactive=False):
+        with one.lease(interactive=True):
+            read.start()
+            save.start()
+            while one._persons < 1:
+                time.sleep(0.001)
+        save.join(5)
+        read.join(5)
+
+    assert order == ["save", "read"]
+
+
+def test_a_lent_slot_goes_back_at_once_when_a_save_elsewhere_waits(instance):
+    first, second = instance(limit=2), instance(limit=2, wait_s=5)
+    got: list[float] = []
+
+    def save() -> None:
+        with second.lease(interactive=True):
+            got.append(time.monotonic())
+
+    with first.lease(interactive=False):
+        waiting = threading.Thread(target=save)
+        with first.lease(interactive=False, at_most_s=3) as lent:
+            waiting.start()
+            time.sleep(0.3)
+            assert not got
+        given_back = time.monotonic()
+        waiting.join(5)
+
+    assert lent == Held.SHORT
+    assert got[0] - given_back < slots.IDLE_S
+
+
 def test_a_limit_of_one_serves_both(instance):
     one = instance(limit=1)
 
@@ -107,7 +170,7 @@ def test_a_caller_whose_work_was_done_meanwhile_gets_none(instance):
     one = instance(limit=1)
 
     with one.lease(interactive=True, unless=lambda: True) as held:
-        assert held is False
+        assert held == Held.NOTHING
     assert one.busy == 0
 
 

@@ -14,6 +14,7 @@ import copy
 import io
 import itertools
 import json
+import os
 import sys
 import threading
 import time
@@ -71,8 +72,8 @@ def main(kind: str, given: dict[str, Any]) -> None:
     if kind == "netsuite":
         plain = NO_LATENCY if given.get("fast") else Latency()
         latency = CountedLatency(plain.single_write_s, plain.list_base_s, plain.list_record_s, plain.read_s)
-        folder = Path(given["schema"]) if given.get("schema") else SUBSET
-        app = FakeNetSuite(schema_dir=folder, latency=latency, concurrency=given.get("concurrency", 15))
+        folders = [Path(it) for it in (given.get("schema") or str(SUBSET)).split(os.pathsep)]
+        app = FakeNetSuite(schema_dir=folders, latency=latency, concurrency=given.get("concurrency", 15))
     elif kind == "salesforce":
         app = FakeSalesforce(metadata_dir=PACKAGE, signing_key=("bench", "bench-" * 8), api_limit=10**9)
     else:

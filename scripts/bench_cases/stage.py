@@ -110,7 +110,7 @@ class Fake:
 class Stage:
     """A folder, two fakes and any number of bridges; ends all of them."""
 
-    def __init__(self, *, fast: bool = True, concurrency: int = 15, schema: Path | None = None) -> None:
+    def __init__(self, *, fast: bool = True, concurrency: int = 15, schema: Path | str | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="bridge-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
         self.concurrency = concurrency

@@ -17,7 +17,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, operating, watching
+from bridge import configuring, operating, pinning, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -76,9 +76,11 @@ class Bridge:
     def start(self, *, work: bool = True) -> None:
         """Bring the schema up to date and begin; with *work* the carrier delivers in the background.
 
-        Raises NotConfigured where the configuration that was applied last does not work here.
+        Raises NotConfigured where the configuration that was applied last does not work here, or the database belongs
+        to another organisation, account or environment.
         """
         self.ledger.create()
+        pinning.hold(self.ledger, self.settings)
         self.follower = configuring.Follower(self.ledger, self.take_over)
         self.follower.start()
         operating.note_mapping(self.engine)

@@ -23,6 +23,7 @@ import typer
 from rich.table import Table
 
 from bridge.cli_audit import audit_app
+from bridge.cli_config import config_app
 from bridge.cli_console import console_app
 from bridge.cli_mapping import mapping_app
 from bridge.cli_salesforce import salesforce_app
@@ -33,6 +34,7 @@ from bridge.terminal import fail, out
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(audit_app, name="audit")
+app.add_typer(config_app, name="config")
 app.add_typer(console_app, name="console")
 app.add_typer(wsdl_app, name="wsdl")
 app.add_typer(salesforce_app, name="salesforce")

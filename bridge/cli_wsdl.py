@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from bridge.opening import badge
 from bridge.terminal import fail, out, person
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _ledger() -> Iterator[tuple[Settings, Site, Ledger]]:
         settings, site = load()
     except NotConfigured as error:
         fail(*error.problems)
+    badge(settings)
     ledger: Ledger | None = None
     try:
         ledger = Ledger(settings.database_url, audit_key=settings.audit_key.get_secret_value().encode())
@@ -207,7 +209,8 @@ def rollback(by: By = "", reason: Reason = "") -> None:
 
     with _ledger() as (settings, _, ledger):
         live = roll_back(ledger, settings.suitetalk_version, actor=actor(by), reason=reason or "rolled back")
-        out.print(f"{live.version} ({(live.seal or 'of the settings')[:12]}) is live again, as deployment {live.n}.")
+        name = live.seal[:12] if live.seal else "of the settings"
+        out.print(f"{live.version} ({name}) is live again, as deployment {live.n}.")
 
 
 @wsdl_app.command()

@@ -11,6 +11,14 @@ from bridge.terminal import err, fail
 
 if TYPE_CHECKING:
     from bridge.app import Bridge
+    from bridge.settings import Settings
+
+
+def badge(settings: Settings) -> None:
+    """Say, beside the answer, which environment it is about."""
+    sides = [it for it in (settings.salesforce_org_id, settings.netsuite_account) if it]
+    colour = "bold white on red" if settings.environment == "production" else "black on yellow"
+    err.print(f"[{colour}] {settings.environment} [/] {' ⇄ '.join(sides)}", highlight=False)
 
 
 @contextlib.contextmanager
@@ -36,6 +44,7 @@ def opened(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
         fail(*error.problems)
     except BridgeError as error:
         fail(f"{error.message} ({error.code})")
+    badge(settings)
     try:
         bridge.start(work=work)
     except NotConfigured as error:

@@ -186,6 +186,7 @@ class Settings(BaseSettings):
         yield from self._always()
         if self.environment != "sandbox":
             yield from self.missing()
+        yield from self._crossed()
         if self.environment == "production":
             yield from self._unsafe()
 
@@ -259,6 +260,21 @@ class Settings(BaseSettings):
             yield "BRIDGE_SALESFORCE_JWT_KEY or BRIDGE_SALESFORCE_CLIENT_SECRET is missing."
         if not self.signing_keys:
             yield "BRIDGE_SIGNING_KEYS is missing: without a key no callout from Salesforce is believed."
+
+    def _crossed(self) -> Iterator[str]:
+        """Yield where one side is for trying out and the other is not, as far as names can tell."""
+        account, domain = self.netsuite_account or "", self.salesforce_domain or ""
+        is_trial = bool(re.search(r"[_-](?:SB|RP)\d*$", account, re.IGNORECASE))
+        if self.environment == "production":
+            if is_trial:
+                yield f"BRIDGE_ENVIRONMENT is production, but the NetSuite account {account} is for trying out."
+            if domain == "test" or ".sandbox." in domain:
+                yield f"BRIDGE_ENVIRONMENT is production, but the Salesforce domain {domain} is of a sandbox."
+        elif account.isdigit() and not (self.netsuite_url and _LOOPBACK.fullmatch(self.netsuite_url)):
+            yield (
+                f"BRIDGE_ENVIRONMENT is {self.environment}, but NetSuite account {account} is a production account: "
+                "name the sandbox's (such as 1234567_SB1), or set production."
+            )
 
     def _unsafe(self) -> Iterator[str]:
         if self.failpoint:

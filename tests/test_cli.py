@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 import salesforce_metadata
 import suitetalk_wsdl
 from bridge.cli import app
+from bridge.cli_config import sealed, unsealed
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
 from bridge.sandbox.salesforce import FakeSalesforce
 from bridge.sandbox.wsgi import SandboxServer
@@ -98,6 +99,7 @@ def environment(systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return given
 
 
+BADGE = f" sandbox  {ORG} ⇄ 1234567\n"  # stands beside every answer
 Run = Callable[..., tuple[int, str]]
 
 
@@ -109,7 +111,7 @@ def bridge(environment: dict[str, str]) -> Run:
         result = CliRunner().invoke(app, list(words))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return result.exit_code, result.output
+        return result.exit_code, result.output.replace(BADGE, "")
 
     return run
 
@@ -535,3 +537,54 @@ def test_a_mapping_that_does_not_fit_is_refused_with_what_is_wrong(bridge: Run, 
         assert bridge("mapping", verb, str(draft))[0] == 1
     assert bridge("mapping", "apply", str(draft), "--reason", "x")[0] == 1
     assert bridge("mapping", "check", str(tmp_path / "none.toml"))[0] == 1
+
+
+def test_a_configuration_is_promoted_with_its_difference_shown(bridge: Run, tmp_path: Path) -> None:
+    """What another environment exported is compared with what is live here, and made live with a reason."""
+    code, text = bridge("config", "export", "here.toml")
+    assert (code, "its file of sandbox" in text) == (0, True)
+    _, configuration = unsealed((tmp_path / "here.toml").read_text())
+    changed = configuration.replace('sale_item = "Legal Fee"', 'sale_item = "Wire Fee"')
+    (tmp_path / "there.toml").write_text(sealed(changed, "test", "configuration 4"))
+    (tmp_path / "spoilt.toml").write_text((tmp_path / "here.toml").read_text() + "# more")
+
+    assert "was changed since it was exported" in bridge("config", "promote", "spoilt.toml")[1]
+    code, text = bridge("config", "promote", "there.toml")
+    assert (code, "fees.Legal Fee.sale_item" in text, "Legal Fee" in text) == (0, True, True)
+    assert "1 settings would change. Nothing was" in text
+    assert bridge("config", "promote", "there.toml", "--apply")[0] == 1
+    code, text = bridge("config", "promote", "there.toml", "--apply", "--reason", "tried for a week")
+    assert (code, "Configuration 1 is live in sandbox" in text) == (0, True)
+    assert "Nothing differs." in bridge("config", "promote", "there.toml")[1]
+
+
+def test_the_bindings_are_fetched_compared_deployed_and_rolled_back(bridge: Run, systems: Systems) -> None:
+    assert "Live: 2025_2, shipped, deployment 0. sandbox." in bridge("wsdl", "status")[1]
+    code, text = bridge("wsdl", "fetch", "2025_2")
+    assert (code, "files" in text) == (0, True), text
+    assert "breaking, " in bridge("wsdl", "compare", "2025_2")[1]
+    code, text = bridge("wsdl", "deploy", "2025_2")
+    assert (code, "--reason" in text) == (1, True)
+    code, text = bridge("wsdl", "deploy", "2025_2", "--dry-run")
+    assert (code, "could go live." in text) == (0, True), text
+    code, text = bridge("wsdl", "deploy", "2025_2", "--by", "ann", "--reason", "the account's own")
+    assert (code, "is live, as deployment 1." in text) == (0, True), text
+    code, text = bridge("wsdl", "status")
+    assert (code, "ann" in text, "days left" in text) == (0, True, True)
+    assert "live" in bridge("wsdl", "list")[1]
+    code, text = bridge("wsdl", "rollback")
+    assert (code, "2025_2 (of the settings) is live again, as deployment 2." in text) == (0, True), text
+    code, text = bridge("wsdl", "fetch", "2031_1")
+    assert (code, "does not offer bindings of this version" in text) == (1, True)
+
+
+def test_a_database_of_another_organisation_is_refused(bridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bridge("errors")[0] == 0
+    monkeypatch.setenv("BRIDGE_NETSUITE_ACCOUNT", "7654321")
+
+    code, text = bridge("errors")
+
+    assert (code, "belongs to the NetSuite account 1234567, but BRIDGE_NETSUITE_ACCOUNT is 7654321" in text) == (
+        1,
+        True,
+    )

@@ -41,6 +41,7 @@ from bridge.salesforce.rest import RestSalesforce
 from bridge.schedule import Schedule, problems, shipped
 from bridge.settings import NotConfigured, Settings
 from bridge.site import Site
+from bridge.surviving import follow
 from bridge.sweep import sweep
 from bridge.web.callouts import create_callouts
 from bridge.web.console import create_console
@@ -271,8 +272,10 @@ def run_job(bridge: Bridge, name: str) -> str:
     if name in HOUSEKEEPING:
         return HOUSEKEEPING[name](bridge)
     now = bridge.netsuite.now()  # asked once for all kinds of the run
+    followed = follow(bridge.engine, now, bridge.settle).sentence()  # first: rows must lead to the right Account
     reports = [pull(bridge.engine, it, now=now, settle=bridge.settle) for it in pulled_by(bridge, name)]
-    return "; ".join(f"{it.sync}: {it.sentence()}" for it in reports)
+    told = [f"{it.sync}: {it.sentence()}" for it in reports]
+    return "; ".join([*told, *([followed] if followed else [])])
 
 
 def _watch(bridge: Bridge) -> str:

@@ -25,6 +25,7 @@ from bridge.app import PULLED, Bridge, pulled_by
 from bridge.backfill import backfill, tally
 from bridge.drift import drifts
 from bridge.pulling import pull
+from bridge.surviving import follow
 from bridge.terminal import fail, out
 
 
@@ -82,6 +83,7 @@ def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime 
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
+    follow(bridge.engine, bridge.netsuite.now(), bridge.settle)  # first: rows must lead to the right Account
     with Progress(*columns, console=out) as bar:
         for name in pulled_by(bridge, what):
             task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)

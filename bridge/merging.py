@@ -80,7 +80,7 @@ def told(row: Row[Any], known: Link | None, winners: Link | None, winner: str) -
     if known is None:
         reason = f"It was merged into {winner} in Salesforce; NetSuite had no {label} of it."
         return "MERGED_IN_SALESFORCE", "nobody", reason
-    if winners is None or winners.target_id == known.target_id:
+    if winners is None or winners.target_id == known.target_id or "gone" in known.parts:
         reason = (
             f"It was merged into {winner} in Salesforce, which goes on with its NetSuite {label} {known.target_id}."
         )
@@ -92,7 +92,20 @@ def told(row: Row[Any], known: Link | None, winners: Link | None, winner: str) -
     return "MERGE_IN_NETSUITE", "accounting", reason
 
 
-def stays(push: Push, known: Link) -> str:
-    """Say what becomes of a record that is saved although it was merged away."""
-    winner = known.parts["merged_into"]
-    return f"It was merged into {winner}; {push.label.lower()} {known.target_id} is no longer kept up to date for it."
+def stopped(push: Push, known: Link | None) -> str | None:
+    """Say why a record that was merged away is not sent any more, in Salesforce or in NetSuite; None if it is."""
+    parts, label = known.parts if known else {}, push.label.lower()
+    winner, gone = parts.get("merged_into"), parts.get("gone")
+    if known is None or not (winner or parts.get("unnamed")):
+        return None
+    if winner and gone:
+        return (
+            f"Accounting merged its NetSuite {label} {gone} into {parts.get('survivor')}, which belongs to {winner}."
+            " Merge the two Accounts in Salesforce."
+        )
+    if winner:
+        return f"It was merged into {winner}; {label} {known.target_id} is no longer kept up to date for it."
+    return (
+        f"Accounting merged its NetSuite {label} {gone} into {known.target_id}, which has no external id. Give"
+        f" {known.target_id} the external id {known.external_id} by an import in NetSuite; then the bridge goes on."
+    )

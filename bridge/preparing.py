@@ -220,8 +220,8 @@ class _Step:
         if plain.ERASED in source:
             self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
             return None
-        if known and known.parts.get("merged_into"):
-            self._hold(row, merging.stays(push, known), "MERGED_AWAY", "accounting")
+        if stopped := merging.stopped(push, known):
+            self._hold(row, stopped, "MERGED_AWAY", "accounting")
             return None
         closed = push.held(source, self.syncs.context)
         if closed is not None:

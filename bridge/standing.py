@@ -37,6 +37,8 @@ _NEWEST = select(*(message.c[name] for name in _SHOWN)).join(
     _TOP,
     and_(message.c.sync == _TOP.c.sync, message.c.source_id == _TOP.c.source_id, message.c.version == _TOP.c.version),
 )
+# Held, and a record is in NetSuite all the same that is not kept up to date: a person must see that.
+STAYS = ("GATE_CLOSED_AFTER", "MERGED_AWAY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Part:
     @property
     def is_orphaned(self) -> bool:
         """Say whether a gate closed while its NetSuite record stays: shown, although all the rest was delivered."""
-        return self.state == HELD and self.error is not None and self.error.code == "GATE_CLOSED_AFTER"
+        return self.state == HELD and self.error is not None and self.error.code in STAYS
 
     def is_later_than(self, end: datetime) -> bool:
         """Say whether nothing happens to it until *end*: it is due later, and waits for no other record."""

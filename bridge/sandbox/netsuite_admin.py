@@ -197,10 +197,10 @@ class Admin:
             return record
 
     def merge(self, into: str, **names: str) -> Stored:
-        """Merge a customer *into* another (id): what was its own moves, and it counts as deleted (assumption)."""
+        """Merge a customer or vendor *into* another: what was its own moves, and it counts as deleted (assumption)."""
         with self._fake.lock:
             loser = self._named({"kind": "customer", **names})
-            winner = self._accounting.record("customer", into)
+            winner = self._accounting.record(loser.kind, into)
             for records in self._store.records.values():
                 for record in records.values():
                     moved = [field for field, value in record.fields.items() if value == loser.link]

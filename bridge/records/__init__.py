@@ -41,6 +41,8 @@ PULLS: tuple[Pull, ...] = (
     CUSTOMER_DEPOSIT_MIRROR,
 )
 
+NAMES = frozenset(it.name for it in (*PUSHES, *PULLS))  # of all syncs that this version knows, switched on or not
+
 DEFAULT_SITE: Mapping[str, Any] = {
     "subsidiary": None,
     "currency": "USD",

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from bridge.ledger.models import message
 from bridge.sweep import sweep
 from bridge.web.console import create_console
+from bridge.web.desk import Desk
 
 SHARE = 0.1
 DONE = {"delivered", "unchanged", "superseded", "held"}
@@ -121,7 +122,7 @@ def test_with_a_tenth_of_the_callouts_lost_one_sweep_leaves_no_difference(town, 
     codes = Counter(row.code for row in one.rows(message.c.sync == "customer", message.c.state == "held"))
     assert codes == {"DELETED_IN_SALESFORCE": 2, "MERGE_IN_NETSUITE": 2}
     assert len([it for it in town.made("customer") if it.external_id]) == len(accounts)
-    page = create_console(one.engine, environment="test").test_client().get("/").get_data(as_text=True)
+    page = create_console(Desk(one.engine, "sandbox")).test_client().get("/").get_data(as_text=True)
     (late,) = re.findall(r"<b>(\d+)</b> came late", page)
     assert int(late) == report.late + report.deleted
     one.check()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from itertools import groupby
 
 import requests
 
@@ -32,14 +33,26 @@ def test_a_server_that_is_told_to_stop_is_not_ready_first_and_finishes_what_is_i
             path, body, headers = town.callout(account)
             answers.append(requests.post(url + path, data=body, headers=headers, timeout=20))
 
-        caller = threading.Thread(target=save)
-        caller.start()
-        until(lambda: witness.busy, 20, "NetSuite is at work")
+        seen = []
+
+        def watch():
+            while server.poll() is None:
+                try:
+                    seen.append(requests.get(f"{url}/readyz", timeout=2).status_code)
+                except requests.RequestException:
+                    seen.append(None)
+                threading.Event().wait(0.02)
+
+        threads = [threading.Thread(target=it) for it in (save, watch)]
+        for thread in threads:
+            thread.start()
+        until(lambda: witness.busy and 200 in seen, 20, "NetSuite is at work")
         os.kill(server.pid, signal.SIGTERM)
-        until(lambda: requests.get(f"{url}/readyz", timeout=2).status_code == 503, 5, "it is not ready")
-        caller.join(20)
-        server.wait(26)
+        server.wait(40)
+        for thread in threads:
+            thread.join(20)
 
     assert server.returncode == 0
+    assert [it for it, _ in groupby(seen)][:2] == [200, 503], "first it is not ready, then it is gone"
     assert answers[0].status_code in (200, 202)
     assert len([it for it in town.made("customer") if it.external_id]) == 1

@@ -41,7 +41,8 @@ PULLS: tuple[Pull, ...] = (
     CUSTOMER_DEPOSIT_MIRROR,
 )
 
-NAMES = frozenset(it.name for it in (*PUSHES, *PULLS))  # of all syncs that this version knows, switched on or not
+# Of all syncs that this version knows, switched on or not.
+NAMES = frozenset([*(push.name for push in PUSHES), *(pull.name for pull in PULLS)])
 
 DEFAULT_SITE: Mapping[str, Any] = {
     "subsidiary": None,

@@ -24,7 +24,7 @@ from bridge.carriers.embedded import Embedded
 from bridge.delivery import Delivery
 from bridge.deployment import Shelf, Watcher
 from bridge.learning import Learner
-from bridge.ledger import Ledger, marks
+from bridge.ledger import Ledger, counting
 from bridge.ledger.incidents import Incident
 from bridge.ledger.slots import LeasedSlots
 from bridge.mapping import Syncs
@@ -38,16 +38,12 @@ from bridge.pulling import SETTLE, pull
 from bridge.records.status import Made, stamp
 from bridge.salesforce.auth import ClientCredentials, JwtBearer
 from bridge.salesforce.rest import RestSalesforce
-from bridge.schedule import Schedule, problems, shipped
 from bridge.settings import NotConfigured, Settings
 from bridge.site import Site
 from bridge.surviving import follow
 from bridge.sweep import sweep
 from bridge.web.callouts import create_callouts
-from bridge.web.console import create_console
-from bridge.web.desk import Desk, Door, JobRow, SecondPerson
 from bridge.web.health import add_health
-from bridge.web.oidc import Oidc, Provider
 from bridge.web.rate import Rate
 
 LOG = logging.getLogger("bridge")
@@ -293,6 +289,7 @@ HOUSEKEEPING: Mapping[str, Callable[[Bridge], str]] = {
     "watch": _watch,
     "anchor": lambda bridge: watching.write_anchor(bridge.ledger, bridge.settings.audit_anchors),
     "verify": lambda bridge: watching.verify(bridge.ledger, bridge.settings.audit_anchors),
+    "tally": lambda bridge: f"took in {counting.fold(bridge.ledger)} rows",
     "retention": lambda bridge: watching.expire(bridge.ledger, bridge.site.retention.contact_days),
 }
 
@@ -321,66 +318,6 @@ def channels(settings: Settings) -> list[Channel]:
         found.append(to_webhook(settings.alert_webhook, _secret(settings.alert_webhook_secret).encode()))
     # The log reaches nobody: where there is another way, only that one counts as told.
     return found if len(found) == 1 else [lambda event: not to_log(event), *found[1:]]
-
-
-class Occurrences:
-    """Who acts on a scheduled time, kept in the ledger."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self._ledger, self._owner = bridge.ledger, bridge.engine.owner
-
-    def claim(self, job: str, scheduled_at: datetime) -> bool:
-        with self._ledger.write() as writing:
-            return marks.claim(writing, job, scheduled_at.astimezone(UTC), self._owner)
-
-    def finish(self, job: str, scheduled_at: datetime, outcome: str, report: str) -> None:
-        with self._ledger.write() as writing:
-            marks.finish(writing, job, scheduled_at.astimezone(UTC), outcome, report)
-
-
-def timetable(bridge: Bridge) -> Schedule:
-    """Return the schedule of this instance. Raises NotConfigured for a cadence of an unknown job."""
-    jobs = shipped(lambda name: run_job(bridge, name))
-    wrong = problems(bridge.site.schedule, [job.name for job in jobs])
-    if wrong:
-        raise NotConfigured(wrong)
-    return Schedule(jobs, Occurrences(bridge), bridge.site.schedule)
-
-
-def console(bridge: Bridge, schedule: Schedule | None) -> WSGIApplication:
-    """Return the operators' pages."""
-
-    def jobs() -> list[JobRow]:
-        return [JobRow(it.name, it.cadence, it.next_run) for it in schedule.rows()] if schedule else []
-
-    chosen = bridge.site.console
-    return create_console(
-        Desk(
-            bridge.engine,
-            bridge.settings.environment,
-            jobs,
-            schedule.run_now if schedule else None,
-            second_person=SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum),
-            door=_door(bridge),
-        )
-    )
-
-
-def _door(bridge: Bridge) -> Door:
-    settings, chosen = bridge.settings, bridge.site.console
-    if not settings.oidc_issuer:
-        return Door(settings.console_origin, None, settings.console_may_be_open)
-    provider = Provider(
-        settings.oidc_issuer,
-        settings.oidc_client_id or "",
-        _secret(settings.oidc_client_secret),
-        f"{settings.console_origin}/sign-in/back",
-        chosen.people,
-        chosen.claim,
-        chosen.groups,
-        allow_loopback=settings.environment != "production",
-    )
-    return Door(settings.console_origin, Oidc(provider), may_be_open=False)
 
 
 def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> WSGIApplication:

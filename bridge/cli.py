@@ -70,10 +70,12 @@ def _until_stopped() -> None:
 def serve() -> None:
     """Receive callouts, deliver in the background, run the schedule, show the console."""
     gc.disable()  # until it serves; there is no garbage in a start, and looking for it takes a tenth of it
-    from bridge.app import console, timetable, web
+    from bridge.app import web
     from bridge.ledger import people
+    from bridge.operators import console
     from bridge.serving import Served
     from bridge.settings import HERE, NotConfigured
+    from bridge.timetable import timetable
 
     with _open(work=True) as bridge:
         settings = bridge.settings

@@ -16,14 +16,15 @@ from pydantic import SecretStr
 
 import salesforce_metadata
 import suitetalk_wsdl
-from bridge.app import Bridge, build, console, timetable, web
+from bridge.app import Bridge, build, web
+from bridge.operators import console
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite, Latency
 from bridge.sandbox.salesforce import FakeSalesforce
 from bridge.sandbox.wsgi import SandboxServer
-from bridge.schedule import Schedule
 from bridge.serving import Served
 from bridge.settings import Settings, SigningKey
 from bridge.site import read
+from bridge.timetable import Timetable, timetable
 
 ORG_ID = "00D5e0000000001EAA"
 ACCOUNT = "1234567"
@@ -37,7 +38,7 @@ class Playground:
     salesforce: FakeSalesforce
     netsuite: FakeNetSuite
     bridge: Bridge
-    schedule: Schedule
+    schedule: Timetable
     callouts: Served
     console: Served
     servers: tuple[SandboxServer, SandboxServer]

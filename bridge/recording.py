@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
 from bridge import confirming, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
-from bridge.ledger import Ledger, Writing, exchanges, lanes, links, marks, messages, plain
+from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, marks, messages, plain
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
@@ -104,6 +105,7 @@ def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs)
     changes.flush()
     links.save(writing, new)
     _arrived(writing, straight)
+    counting.remit(writing, [row for it in sent if it.work.row.lane in held for row in _remitted(it)])
     told = [it for it in sent if it.work.row.lane in held]
     close_older(writing, [it.work.row for it in told if isinstance(it.outcome, Written)])
     exchanges.keep(writing, list(_exchanges(told)))
@@ -255,6 +257,29 @@ def _amounts(writing: Writing, work: Work) -> dict[str, Any]:
     waiting = in_suspense(work.sync, work.records)
     since = known.get("suspended_at") or writing.now
     return {"amounts": amounts, **({"suspense": waiting, "suspended_at": since} if waiting else {})}
+
+
+def _remitted(it: Sent) -> Iterator[dict[str, Any]]:
+    """Yield what a payment's rows say that was remitted, for plots and for the page of an Application."""
+    pull = it.work.sync
+    if not isinstance(it.outcome, Written) or not isinstance(pull, Pull) or pull.totals is None:
+        return
+    if it.work.row.sync == totals.SYNC:
+        return
+    for one in it.work.records:
+        fields = one.fields
+        if one.ref.kind != pull.target or fields.get(pull.totals.amount) is None:
+            continue
+        parent, day = fields.get(pull.totals.parent), fields.get(pull.totals.order[0])
+        yield {
+            "row_key": str(one.ref.external_id),
+            "application_id": str(parent.id) if isinstance(parent, Ref) and parent.id else None,
+            "payment_id": it.work.row.source_id,
+            "number": fields.get("Payment_Number__c"),
+            "day": day.isoformat() if isinstance(day, date) else None,
+            "amount": fields[pull.totals.amount],
+            "currency": fields.get("Currency__c"),
+        }
 
 
 def _balances_to_renew(work: Work) -> list[tuple[str, str]]:

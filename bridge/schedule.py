@@ -44,6 +44,7 @@ CADENCES: Final[Mapping[str, tuple[Cadence, Cadence]]] = {
     # At 10:00 UTC the day before is over in every part of the United States.
     "remittances": (Cadence(cron="0 10 * * *"), Cadence(every_minutes=15)),
     "probe": (Cadence(every_minutes=1), Cadence(every_minutes=1)),
+    "tally": (Cadence(every_minutes=1), Cadence(every_minutes=1)),
     "watch": (Cadence(every_minutes=1), Cadence(every_minutes=1)),
     "anchor": (Cadence(cron="5 * * * *"), Cadence(cron="5 * * * *")),
     "verify": (Cadence(cron="20 9 * * *"), Cadence(cron="20 9 * * *")),

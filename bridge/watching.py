@@ -20,7 +20,7 @@ from sqlalchemy import Row
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
-from bridge.ledger import Ledger, anchors, audit, desk, incidents, marks, privacy
+from bridge.ledger import Ledger, anchors, audit, desk, exchanges, incidents, marks, privacy
 from bridge.ledger.incidents import Incident
 from bridge.site import Alerts
 
@@ -211,6 +211,8 @@ def verify(ledger: Ledger, file: Path | None) -> str:
 
 def expire(ledger: Ledger, contact_days: int) -> str:
     """Empty what was stored of Contacts that long after it settled; what happened to them stays."""
+    with ledger.write() as writing:
+        exchanges.expire(writing)
     if not contact_days:
         return "nothing is emptied by age"
     before, count = ledger.moment() - timedelta(days=contact_days), 0

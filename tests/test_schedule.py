@@ -210,6 +210,7 @@ def test_both_shipped_profiles_name_every_job() -> None:
         "invoices": "10 * * * * UTC",
         "remittances": "0 10 * * * UTC",
         "probe": "every minute",
+        "tally": "every minute",
         "watch": "every minute",
         "anchor": "5 * * * * UTC",
         "verify": "20 9 * * * UTC",
@@ -225,7 +226,7 @@ def test_a_site_overrides_what_differs() -> None:
 
     assert describe(cadence_of(jobs["orders"], site.schedule)) == "every 5 minutes"
     assert describe(cadence_of(jobs["sweep"], site.schedule)) == "off"
-    names = "anchor, invoices, orders, probe, remittances, retention, sweep, verify, watch"
+    names = "anchor, invoices, orders, probe, remittances, retention, sweep, tally, verify, watch"
     assert problems(site.schedule, CADENCES) == [f"bridge.toml: schedule.jobs.x is not a job; the jobs are {names}."]
 
 

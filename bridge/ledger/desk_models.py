@@ -1,4 +1,4 @@
-"""The operators' tables: Account Session Triage Edit Plan Cadence Name Remitted Tally Sample Exchange.
+"""The operators' tables: Account Session Triage Edit Plan Cadence Name Remitted Tally Place Sample Exchange.
 
 What people do at the console, and what is counted or named ahead so that a page need not look through all messages.
 
@@ -142,6 +142,13 @@ tally = Table(
     Column("outcome", String(20), primary_key=True),
     Column("bucket", Integer, primary_key=True),  # of seconds from save to NetSuite; -1 where nobody waited
     Column("number", Integer, nullable=False),
+)
+
+place = Table(
+    "place",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the last row that was taken in
 )
 
 sample = Table(

@@ -199,6 +199,9 @@ class Syncs:
     pulls: Mapping[str, Pull]
     context: Context = field(repr=False)
 
+    def every(self) -> list[Sync]:
+        return [*self.pushes.values(), *self.pulls.values()]
+
     def of_source(self, kind: str) -> list[Push]:
         return [push for push in self.pushes.values() if push.source == kind]
 

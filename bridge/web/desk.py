@@ -30,6 +30,8 @@ class JobRow:
     name: str
     cadence: str
     next_run: datetime | None
+    is_running: bool = False
+    is_chosen: bool = False  # at the console, not by the site's file
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Desk:
     environment: str
     jobs: Callable[[], Sequence[JobRow]] = lambda: ()
     run_now: Callable[[str], object] | None = None
-    change_cadence: Callable[[str, str, str], str] | None = None  # job, cadence, actor → sentence; "" when done
+    choose_cadence: Callable[..., str] | None = None  # job, wish, actor → what is wrong with it
     limits: Callable[[], Sequence[Limit]] = lambda: ()
     second_person: SecondPerson = field(default_factory=SecondPerson)
     door: Door = field(default_factory=Door)

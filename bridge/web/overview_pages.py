@@ -1,45 +1,120 @@
-"""The overview: the house at a glance.
+"""The overview, which a person reads in five seconds, and the figures over time.
 
 Must not know: SOAP, SQL beyond `bridge.ledger`.
 """
 
 from __future__ import annotations
 
-from flask import Flask, abort, redirect, render_template, url_for
+from datetime import timedelta
+from decimal import Decimal
+
+from flask import Flask, render_template
 from werkzeug.wrappers import Response
 
+from bridge import handling
+from bridge.ledger import counting, finding, incidents, marks, triage
 from bridge.ledger import desk as looking
-from bridge.ledger import marks
-from bridge.web.desk import GROUPS, Desk
+from bridge.ledger.models import HELD, NEEDS_PERSON, OPEN
+from bridge.web.desk import Desk
+from bridge.web.plots import Plot, Series
+from bridge.web.words import obj, span
 
 Page = str | Response
+
+LATE = timedelta(minutes=30)  # what waits longer is worth a look
 
 
 def add(app: Flask, desk: Desk) -> None:
     """Add the routes to *app*."""
     engine = desk.engine
+    money = [it.name for it in engine.syncs.every() if it.worth is not None]
 
     @app.get("/")
     def overview() -> Page:
         with engine.ledger.read() as connection:
             now = engine.ledger.now(connection)
-            seen = looking.overview(connection, now)
-            causes = looking.errors(connection)
-            runs = marks.last_runs(connection)
-        counts = {name: sum(seen.states.get(state, 0) for state in states) for name, states in GROUPS.items()}
+            counts = finding.counts(connection, [*OPEN, *NEEDS_PERSON, HELD])
+            oldest = finding.oldest_waiting(connection, money)
+            waits_since = looking.waiting_since(connection, now) if any(counts.get(it) for it in OPEN) else None
+            hours = counting.hours(connection, now)
+            waits = counting.waits(connection, now)
+            pauses, runs = marks.pauses(connection), marks.last_runs(connection)
+            worries = incidents.open_ones(connection)
+            late = looking.came_late(connection, now - timedelta(days=1))
+            plans = triage.count_waiting(connection)
+            causes = finding.causes(connection)[:5]
+        waiting = sum(counts.get(it, 0) for it in OPEN)
+        person = sum(counts.get(it, 0) for it in NEEDS_PERSON)
+        lag = now - waits_since if waits_since else timedelta(0)
+        mood = "bad" if pauses else "warn" if lag > LATE or person or worries else "good"
         return render_template(
             "overview.html",
-            seen=seen,
-            counts=counts,
+            now=now,
+            mood=mood,
+            waiting=waiting,
+            person=person,
+            held=counts.get(HELD, 0),
+            most=finding.COUNTED,
+            lag=lag,
+            oldest=oldest,
+            oldest_worth=handling.worth(engine.syncs, oldest) if oldest is not None else None,
+            delivered=sum(it.outcomes.get("delivered", 0) for it in hours),
+            last_hours=sum(it.outcomes.get("delivered", 0) for it in hours[-2:]),
+            waits=[(obj(_source(desk, sync)), _label(desk, sync), *times) for sync, times in waits.items()],
+            pauses=pauses,
+            worries=worries,
+            late=late,
+            plans=plans,
             causes=causes,
+            limits=desk.limits(),
             jobs=desk.jobs(),
             runs=runs,
-            can_run=desk.run_now is not None,
         )
 
-    @app.post("/jobs/<name>/run")
-    def run(name: str) -> Page:
-        if desk.run_now is None or name not in {job.name for job in desk.jobs()}:
-            abort(404)
-        desk.run_now(name)
-        return redirect(url_for("overview"), code=303)
+    @app.get("/figures")
+    def figures() -> Page:
+        with engine.ledger.read() as connection:
+            now = engine.ledger.now(connection)
+            hours = counting.hours(connection, now)
+            samples = counting.samples(connection, now - timedelta(days=1))
+            days = counting.remitted_by_day(connection, f"{now - timedelta(days=30):%Y-%m-%d}")
+        labels = [it.at[-2:] + ":00" for it in hours]
+        plots = [
+            Plot(
+                "Delivered, by hour", labels, [Series("delivered", [it.outcomes.get("delivered", 0) for it in hours])],
+                _whole, "bars",
+            ),
+            Plot(
+                "From save to NetSuite, by hour", labels,
+                [Series("half within", [it.half_s for it in hours]),
+                 Series("95 % within", [it.most_s for it in hours])],
+                span,
+            ),
+            Plot(
+                "Waiting, every five minutes", [at[-5:] for at, _, _ in samples],
+                [Series("on the way", [it for _, it, _ in samples]),
+                 Series("needs a person", [it for *_, it in samples])],
+                _whole,
+            ),
+        ]  # fmt: skip
+        wanted = [f"{now - timedelta(days=ago):%Y-%m-%d}" for ago in reversed(range(31))]
+        for currency, sums in sorted(days.items()):
+            known: dict[str, Decimal] = dict(sums)
+            values = [float(known.get(day, 0)) for day in wanted]  # of a picture; no amount is computed from it
+            title = f"Remitted by day{f', {currency}' if currency else ''}"
+            plots.append(Plot(title, [it[5:] for it in wanted], [Series("remitted", values)], _whole, "bars"))
+        return render_template("figures.html", plots=plots)
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:,.1f}"
+
+
+def _source(desk: Desk, sync: str) -> str:
+    push = desk.engine.syncs.pushes.get(sync)
+    return push.source if push else ""
+
+
+def _label(desk: Desk, sync: str) -> str:
+    push = desk.engine.syncs.pushes.get(sync)
+    return push.label if push else sync

@@ -10,10 +10,10 @@ import requests
 from sqlalchemy import select, update
 
 from bridge import playground
-from bridge.app import console
 from bridge.ledger import incidents, people
 from bridge.ledger.desk_models import account, session
 from bridge.ledger.models import audit
+from bridge.operators import console
 from bridge.playground import Playground
 from bridge.web.access import PUBLIC, RULES
 from bridge.web.signing_in import Tries

@@ -1,0 +1,60 @@
+"""Put the operators' console together: the engine, the schedule, the limits, and how people come in."""
+
+from __future__ import annotations
+
+from wsgiref.types import WSGIApplication
+
+from bridge.app import Bridge
+from bridge.ledger import desk
+from bridge.timetable import Timetable
+from bridge.web.console import create_console
+from bridge.web.desk import Desk, Door, JobRow, Limit, SecondPerson
+from bridge.web.oidc import Oidc, Provider
+
+
+def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
+    """Return the operators' pages."""
+
+    def jobs() -> list[JobRow]:
+        if schedule is None:
+            return []
+        chosen = schedule.chosen()
+        return [JobRow(it.name, it.cadence, it.next_run, it.is_running, it.name in chosen) for it in schedule.rows()]
+
+    def limits() -> list[Limit]:
+        with bridge.ledger.read() as connection:
+            taken, slots = desk.slots(connection, bridge.ledger.now(connection))
+        found = [Limit("NetSuite", "calls at once", taken, slots)]
+        usage = bridge.salesforce.usage
+        return [*found, Limit("Salesforce", "calls a day", *usage)] if usage else found
+
+    chosen = bridge.site.console
+    return create_console(
+        Desk(
+            bridge.engine,
+            bridge.settings.environment,
+            jobs,
+            schedule.run_now if schedule else None,
+            schedule.choose if schedule else None,
+            limits,
+            SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum),
+            _door(bridge),
+        )
+    )
+
+
+def _door(bridge: Bridge) -> Door:
+    settings, chosen = bridge.settings, bridge.site.console
+    if not settings.oidc_issuer:
+        return Door(settings.console_origin, None, settings.console_may_be_open)
+    provider = Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id or "",
+        settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else "",
+        f"{settings.console_origin}/sign-in/back",
+        chosen.people,
+        chosen.claim,
+        chosen.groups,
+        allow_loopback=settings.environment != "production",
+    )
+    return Door(settings.console_origin, Oidc(provider), may_be_open=False)

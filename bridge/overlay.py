@@ -45,6 +45,8 @@ def choices(site: Site) -> dict[str, Any]:
         "credit_item": site.credits.item,
         "refund_account": site.credits.refund_account,
         "fees": {name: fee.model_dump() for name, fee in site.fees.items()},
+        "products": {name: fee.model_dump() for name, fee in site.products.items()},
+        "bundles": {name: bundle.model_dump() for name, bundle in site.bundles.items()},
     }
 
 
@@ -77,7 +79,7 @@ def _applied(push: Push, made: SyncOverlay) -> Push | None:
     gates = [Test(gate.field, gate.operator, gate.value) for gate in made.gates]
     changed = with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates)
     theirs = [name for name, field in made.fields.items() if field.owner == "netsuite" and name in changed.fields]
-    return replace(changed, at_first=(*changed.at_first, *theirs))
+    return replace(changed, at_first=(*changed.at_first, *theirs), withdrawn=made.withdrawn or changed.withdrawn)
 
 
 def site_syncs(site: Site) -> Syncs:

@@ -35,7 +35,7 @@ from bridge.ledger.models import (
     UNCHANGED,
     message,
 )
-from bridge.mapping import Pull, Push, Syncs
+from bridge.mapping import Pull, Push, Syncs, with_lines_closed
 from bridge.mapping import external_id as our_external_id
 from bridge.mirroring import leads, mapped, mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
@@ -47,6 +47,7 @@ from bridge.work import Prepared, Work
 LOG = logging.getLogger("bridge.preparing")
 
 NEWER = timedelta(minutes=1)  # until work of a kind that this version does not know is looked at again
+CLOSED = "closed "  # begins the fingerprint of a record that was closed when its gate did
 ELSEWHERE = timedelta(seconds=5)  # until a moved record looks again whether its old lane has settled
 
 
@@ -96,10 +97,7 @@ class _Step:
         return self.sources[row.id]
 
     def by_record(self) -> Iterable[list[Row[Any]]]:
-        """Group the messages by what they are about, in the order in which the oldest of each arrived.
-
-        What was promised about a record is looked at before its saves.
-        """
+        """Group the messages by record, as they came; what was promised about one is looked at before its saves."""
         groups: dict[tuple[str, str], list[Row[Any]]] = {}
         for row in self.rows:
             groups.setdefault((row.sync, row.source_id), []).append(row)
@@ -242,6 +240,8 @@ class _Step:
         if self._same(row, known, mark):
             return None
         record = lasting if known else record
+        if known and known.fingerprint.startswith(CLOSED) and push.closes_lines:
+            record = with_lines_closed(record, False)
         if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own = self._own(record, push, source)
@@ -278,16 +278,20 @@ class _Step:
     def _closed(
         self, row: Row[Any], push: Push, known: Link | None, reason: str, source: Mapping[str, Any]
     ) -> Work | None:
-        if known is None or push.closing is None or push.unjudged(source):
-            code = "GATE_CLOSED_AFTER" if known else "GATE_CLOSED"
-            extra = f" {push.label} {known.number or known.target_id} stays in NetSuite." if known else ""
-            self._hold(row, reason + extra, code, "accounting" if known else "sales")
-            return None
-        record = Record(Ref(push.target, external_id=our_external_id(push.external_id, row.source_id)), push.closing)
-        mark = plain.fingerprint([record.ref.external_id, dict(record.fields)])
+        if known is None:
+            return self._hold(row, reason, "GATE_CLOSED")
+        told = f"{reason} {push.label} {known.number or known.target_id} stays in NetSuite."
+        is_judged = not push.unjudged(source)
+        if push.withdrawn == "block" and is_judged:
+            raise Rejected(told, code="GATE_CLOSED_AFTER", who="accounting")
+        record = push.closed(row.source_id, source, self.syncs.context) if is_judged else None
+        if record is None:
+            return self._hold(row, told, "GATE_CLOSED_AFTER", "accounting")
+        mark = (CLOSED + plain.fingerprint([record.ref.external_id, dict(record.fields)]))[:40]
         if self._same(row, known, mark):
             return None
-        return Work(row, self.leases[row.lane], push, [record], known, mark, row.state == UNCERTAIN)
+        own = self._own(record, push, source)
+        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN)
 
     def _hold(self, row: Row[Any], reason: str, code: str, who: str = "sales") -> None:
         self.changes.set(row, HELD, code=code, reason=reason, who=who)

@@ -105,6 +105,22 @@ class Credits(Choices):
     refund_account: Name | None = None
 
 
+class Part(Choices):
+    """One component of a bundle: its items as a fee has them, and its share of the bundle's price."""
+
+    sale_item: Name | None = None
+    purchase_item: Name | None = None
+    purchase_sign: Literal[-1, 1] = -1
+    share: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+    description: Name | None = None
+
+
+class Bundle(Choices):
+    """``[bundles."Starter"]``: what a line of that fee type or product code is sold as, part by part."""
+
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+
+
 class Purchase(Choices):
     """``[purchase]``: the item for the funded amount on the purchase order."""
 
@@ -250,6 +266,7 @@ class SyncOverlay(Choices):
     """``[sync.<name>]``: what this site does differently in one sync."""
 
     enabled: bool = True
+    withdrawn: Literal["flag", "block", "close"] | None = None  # when a gate closes after the record exists
     fields: dict[str, FieldOverlay] = Field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
 
@@ -260,6 +277,8 @@ class Site(Choices):
     site: SiteTable = SiteTable()
     netsuite: NetSuiteTable = NetSuiteTable()
     fees: dict[str, Fee] = Field(default_factory=dict)
+    products: dict[str, Fee] = Field(default_factory=dict)
+    bundles: dict[str, Bundle] = Field(default_factory=dict)
     purchase: Purchase = Purchase()
     credits: Credits = Credits()
     approval: Approval = Approval()

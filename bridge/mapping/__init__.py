@@ -1,18 +1,18 @@
 """A mapping is a table: target field ← rule(source field). Every rule is a frozen value.
 
 `Push` and `Pull` declare a sync; the rules are `text money number date instant flag choice link linked lines const
-site currency lookup compute when applied`; a gate is a `Test`. Because rules are data, the bridge can list what they
+site currency crosswalk compute when applied`; a gate is a `Test`. Because rules are data, the bridge can list what they
 read, print the table, explain a held record and check names and types before anything is sent.
 
 Must not know: any system, SQL, HTTP, time.
 """
 
 from bridge.mapping.base import ABSENT, LINE_ID, LINE_LISTS, PACIFIC, Context, Rule, decimal, external_id, label
-from bridge.mapping.choices import applied, compute, const, currency, lines, lookup, site, when
+from bridge.mapping.choices import ROW, applied, compute, const, crosswalk, currency, lines, site, when
 from bridge.mapping.fields import choice, date, flag, instant, link, linked, money, number, text
 from bridge.mapping.gates import Test, is_in, is_not_blank, is_positive, is_true
 from bridge.mapping.known import named
-from bridge.mapping.syncs import Belongs, Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields
+from bridge.mapping.syncs import Belongs, Child, Follow, Pull, Push, Sync, Syncs, Totals, with_fields, with_lines_closed
 from bridge.mapping.worth import Worth, of_field, of_lines, safely
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "LINE_ID",
     "LINE_LISTS",
     "PACIFIC",
+    "ROW",
     "Belongs",
     "Child",
     "Context",
@@ -36,6 +37,7 @@ __all__ = [
     "choice",
     "compute",
     "const",
+    "crosswalk",
     "currency",
     "date",
     "decimal",
@@ -50,7 +52,6 @@ __all__ = [
     "lines",
     "link",
     "linked",
-    "lookup",
     "money",
     "named",
     "number",
@@ -61,4 +62,5 @@ __all__ = [
     "text",
     "when",
     "with_fields",
+    "with_lines_closed",
 ]

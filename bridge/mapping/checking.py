@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bridge.mapping.base import Rule, label
-from bridge.mapping.choices import compute, const, currency, lines, lookup, site, when
+from bridge.mapping.choices import compute, const, crosswalk, currency, lines, site, when
 from bridge.mapping.fields import choice, date, flag, instant, link, linked, money, number, text
 from bridge.mapping.syncs import Push, Syncs
 from bridge.ports import Fact, Ref
@@ -20,7 +20,7 @@ from bridge.ports import Fact, Ref
 # What a rule gives, in the words of `Fact.holds`; what a NetSuite field of each kind takes of it.
 GIVES: Mapping[type, str] = {
     text: "text", money: "number", number: "number", date: "day", instant: "time", flag: "flag", link: "reference",
-    linked: "reference", currency: "reference", lookup: "reference", lines: "list",
+    linked: "reference", currency: "reference", crosswalk: "reference", lines: "list",
 }  # fmt: skip
 TAKES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "number"),
@@ -34,7 +34,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
 # What a rule can read of a Salesforce field.
 READS: Mapping[type, tuple[str, ...]] = {
     money: ("number",), number: ("number",), date: ("day", "time"), instant: ("time",), flag: ("flag",),
-    choice: ("choice", "text"), link: ("reference",), lookup: ("choice", "text"),
+    choice: ("choice", "text"), link: ("reference",), crosswalk: ("choice", "text"),
 }  # fmt: skip
 CUSTOM = ("custbody", "custcol", "custentity", "custrecord", "custitem")  # no schema holds these; their account does
 

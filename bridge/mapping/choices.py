@@ -1,10 +1,10 @@
-"""Rules that choose or compose: ``const site currency lookup compute when lines applied``."""
+"""Rules that choose or compose: ``const site currency crosswalk compute when lines applied``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bridge.errors import Rejected
 from bridge.mapping.base import ABSENT, LINE_ID, Context, Rule, apply, blank, external_id, label, missing
@@ -76,36 +76,55 @@ class currency:
         return f"currency {self.source}, else this site's"
 
 
-@dataclass(frozen=True, slots=True)
-class lookup:
-    """Look *source* up in a table of the site (``[fees."Wire Fee"] sale_item = …``) and refer to what stands there."""
+Row = Mapping[str, Any]
+ROW: Final = "@row"  # on a part of a bundle: the row of the table that the part stands for, instead of a key to it
 
-    source: str
-    table: str
+
+@dataclass(frozen=True, slots=True)
+class crosswalk:
+    """What a line is in NetSuite: the first field of *tables* that holds something is looked up in its table.
+
+    *tables* are (field of the line, table of the site), *column* is the item's name there, *ref* what it refers to.
+    """
+
+    tables: tuple[tuple[str, str], ...]
     column: str
-    ref: str
+    ref: str = "item"
     code: str = "ITEM_UNKNOWN"
 
     def reads(self) -> tuple[str, ...]:
-        return (self.source,)
+        return tuple(field for field, _ in self.tables)
+
+    def row(self, line: Fields, site: Fields) -> Row | None:
+        """Return the row of the site's table that *line* stands for; None where there is none."""
+        if ROW in line:
+            part: Row = line[ROW]
+            return part
+        for field, table in self.tables:
+            if not blank(line.get(field)):
+                found: Row | None = site.get(table, {}).get(line[field])
+                return found
+        return None
 
     def value(self, source: Fields, context: Context) -> Any:
-        got = source.get(self.source)
-        if blank(got):
-            raise missing(self.source)
-        row = context.site.get(self.table, {}).get(got)
-        if row is None or not row.get(self.column):
-            raise Rejected(
-                f"{label(self.table).rstrip('s').capitalize()} '{got}' has no NetSuite {self.ref}.",
-                code=self.code,
-                who="accounting",
-                field=self.source,
-                detail=f"{self.table}.{got}.{self.column}",
-            )
-        return Ref(self.ref, name=row[self.column])
+        row = self.row(source, context.site)
+        if row is not None and row.get(self.column):
+            return Ref(self.ref, name=row[self.column])
+        named = [(field, table) for field, table in self.tables if not blank(source.get(field))]
+        if not named:
+            raise missing(self.tables[0][0])
+        field, table = named[0]
+        raise Rejected(
+            f"{label(table).rstrip('s').capitalize()} '{source[field]}' has no NetSuite {self.ref}.",
+            code=self.code,
+            who="accounting",
+            field=field,
+            detail=f"{table}.{source[field]}.{self.column}",
+        )
 
     def describe(self) -> str:
-        return f"{self.ref} of {self.source} in the table {self.table}.{self.column}"
+        words = [f"of {field} in the table {table}.{self.column}" for field, table in self.tables]
+        return f"{self.ref} {', else '.join(words)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +169,13 @@ class when:
 class lines:
     """A sublist: first the fixed lines of *first*, then one line for every child record that *where* admits.
 
-    Without a *child* there are only the fixed lines.
+    *expand* makes several of one child (the parts of a bundle). Without a *child* there are only the fixed lines.
     """
 
     child: str
     fields: Mapping[str, Rule]
     where: Callable[[Fields, Fields], bool] | None = None
+    expand: Callable[[Fields, Fields], Iterable[Fields]] | None = None
     first: Sequence[Mapping[str, Rule]] = ()
     uses: tuple[str, ...] = ()
 
@@ -173,7 +193,10 @@ class lines:
         for index, fixed in enumerate(self.first):
             row = apply(fixed, source, context)
             rows.append({LINE_ID: f"first-{index}", **row})
-        children = [it for it in source.get(self.child) or () if self.where is None or self.where(it, context.site)]
+        children: Iterable[Fields] = source.get(self.child) or () if self.child else ()
+        if self.expand is not None:
+            children = [part for it in children for part in self.expand(it, context.site)]
+        children = [it for it in children if self.where is None or self.where(it, context.site)]
         rows += [{LINE_ID: str(it["Id"]), **apply(self.fields, it, context)} for it in children]
         if not rows:
             raise Rejected(

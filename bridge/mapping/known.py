@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.mapping.base import Context, Rule
-from bridge.mapping.choices import const, currency, lines, lookup, site, when
+from bridge.mapping.choices import const, crosswalk, currency, lines, site, when
 from bridge.mapping.fields import choice
 from bridge.mapping.syncs import Push
 from bridge.ports import Record, Ref
@@ -38,9 +38,10 @@ def _refs(rule: Rule, context: Context) -> Iterator[Ref]:
             found = [rule.value({}, context)] if context.site.get(rule.name) else []
         case currency():
             found = [Ref("currency", name=str(context.site["currency"]))]
-        case lookup():
-            rows = context.site.get(rule.table, {}).values()
-            found = [Ref(rule.ref, name=row[rule.column]) for row in rows if row.get(rule.column)]
+        case crosswalk():
+            rows = [row for _, table in rule.tables for row in context.site.get(table, {}).values()]
+            rows += [part for bundle in context.site.get("bundles", {}).values() for part in bundle["parts"]]
+            found = [Ref(rule.ref, name=it) for it in dict.fromkeys(row.get(rule.column) for row in rows) if it]
         case when():
             found = [*_refs(rule.then, context), *_refs(rule.otherwise, context)]
     for ref in found:

@@ -19,8 +19,9 @@ class Push:
 
     *when* holds the gates. *at_first* names fields that are sent with the record's first write only: NetSuite owns them
     from then on. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
-    holds only ids, so number and line keys are read back. *closing* is what is sent when a gate closes after the
-    record exists; without it the record stays as it is and the message is held.
+    holds only ids, so number and line keys are read back. *withdrawn* says what happens when a gate closes after
+    the record exists: ``flag`` tells accounting, ``block`` puts it on their desk, ``close`` closes the record, by
+    *closing* or, with *closes_lines*, line by line.
     """
 
     name: str
@@ -33,8 +34,10 @@ class Push:
     on_demand: bool = False
     numbered: bool = False
     closing: Fields | None = None
+    closes_lines: bool = False
     worth: Worth | None = None  # the money that waits with it
     at_first: Sequence[str] = ()
+    withdrawn: str = "close"
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""
@@ -64,6 +67,18 @@ class Push:
         """Map one Salesforce record. Raises Rejected for what a person must change."""
         ref = Ref(self.target, external_id=external_id(self.external_id, salesforce_id))
         return Record(ref, apply(self.fields, source, context))
+
+    def closed(self, salesforce_id: str, source: Fields, context: Context) -> Record | None:
+        """Return what closes the record in NetSuite when a gate closes after it exists; None where nothing does.
+
+        An order is closed line by line: it stays, and nothing more of it is fulfilled or billed. Raises Rejected.
+        """
+        ref = Ref(self.target, external_id=external_id(self.external_id, salesforce_id))
+        if self.closing is not None:
+            return Record(ref, self.closing) if self.withdrawn == "close" else None
+        if self.withdrawn != "close" or not self.closes_lines:
+            return None
+        return with_lines_closed(self.record(salesforce_id, source, context), True)
 
     def lasting(self, record: Record) -> Record:
         """Return *record* without what is sent at first only: what is compared, and what a later write holds."""
@@ -183,6 +198,12 @@ class Totals(Belongs):
 
 
 Sync = Push | Pull
+
+
+def with_lines_closed(record: Record, is_closed: bool) -> Record:
+    """Return *record* with every line of its items closed, or open again."""
+    rows = [{**row, "isClosed": is_closed} for row in record.fields.get("itemList") or ()]
+    return replace(record, fields={**record.fields, "itemList": rows}) if rows else record
 
 
 def with_fields(sync: Push, fields: Mapping[str, Rule | None], gates: Sequence[Test] = ()) -> Push:

@@ -1,9 +1,10 @@
 """One file per synced record. A record's module-level `Push` or `Pull` is all there is to know about it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from bridge.mapping import Context, Pull, Push, Syncs
+from bridge.mapping import Context, Pull, Push, Rule, Syncs, crosswalk, lines
 from bridge.records.broker_commission import BROKER_COMMISSION, BROKER_COMMISSION_BILL
 from bridge.records.commission_mirror import COMMISSION_BILL_MIRROR, COMMISSION_MIRROR
 from bridge.records.contact import CONTACT
@@ -56,6 +57,8 @@ DEFAULT_SITE: Mapping[str, Any] = {
     "credit_item": None,
     "refund_account": None,
     "fees": {},
+    "products": {},
+    "bundles": {},
 }
 
 
@@ -66,6 +69,8 @@ def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lamb
     commission = BROKER_COMMISSION_BILL if is_billed else BROKER_COMMISSION
     mirror = COMMISSION_BILL_MIRROR if is_billed else COMMISSION_MIRROR
     declared = [commission if push.name == commission.name else push for push in PUSHES]
+    if chosen["products"]:
+        declared = [_by_product(push) for push in declared]
     pushes = {push.name: push for push in map(overlay, declared) if push is not None}
     targets = {push.name: (push.target, push.external_id) for push in pushes.values()}
     pulls = {pull.name: mirror if pull.name == mirror.name else pull for pull in PULLS}
@@ -73,3 +78,18 @@ def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lamb
         # A site without commissions need not have their record type, and reads no bill for nothing.
         del pulls[mirror.name]
     return Syncs(pushes, pulls, Context(chosen, targets))
+
+
+def _by_product(push: Push) -> Push:
+    """Return *push* with items found by the product's code too, for lines that are no fees."""
+
+    def wider(rule: Rule) -> Rule:
+        if not isinstance(rule, lines):
+            return rule
+        items = {
+            name: replace(it, tables=(*it.tables, ("ProductCode", "products"))) if isinstance(it, crosswalk) else it
+            for name, it in rule.fields.items()
+        }
+        return replace(rule, fields=items)
+
+    return replace(push, fields={name: wider(rule) for name, rule in push.fields.items()})

@@ -7,12 +7,12 @@ from bridge.mapping import (
     Push,
     compute,
     const,
+    crosswalk,
     currency,
     date,
     is_positive,
     lines,
     link,
-    lookup,
     money,
     number,
     of_field,
@@ -20,12 +20,12 @@ from bridge.mapping import (
     text,
 )
 from bridge.ports import Fields
-from bridge.records.sales_order import APPROVED, ONE, TERMS_IN_WORDS
+from bridge.records.sales_order import APPROVED, ONE, PRODUCTS, TERMS_IN_WORDS, parts
 
 
 def withheld(line: Fields, site: Fields) -> bool:
     """Say whether a fee stands on the purchase order; an unknown fee does, so that it is refused by name."""
-    row = site["fees"].get(line.get("Fee_Type__c"))
+    row = PRODUCTS.row(line, site)
     return row is None or bool(row.get("purchase_item"))
 
 
@@ -34,7 +34,7 @@ def signed(name: str) -> compute:
     plain = money(name, required=True)
 
     def amount(line: Fields, site: Fields) -> Any:
-        row = site["fees"].get(line.get("Fee_Type__c")) or {}
+        row = PRODUCTS.row(line, site) or {}
         got: Decimal = plain.value(line, None)  # type: ignore[arg-type]  # money looks at nothing but the line
         return got * row.get("purchase_sign", -1) + 0  # a fee of nothing is 0.00, not -0.00
 
@@ -49,6 +49,8 @@ PURCHASE_ORDER = Push(
     external_id="po",
     when=(*APPROVED, is_positive("Funded_Amount__c")),
     numbered=True,
+    closes_lines=True,
+    withdrawn="flag",
     worth=of_field("Funded_Amount__c"),
     fields={
         "entity": link("AccountId", to="vendor", required=True),
@@ -59,6 +61,7 @@ PURCHASE_ORDER = Push(
         "itemList": lines(
             "Lines",
             where=withheld,
+            expand=parts,
             uses=("Fee_Type__c",),
             first=[
                 {
@@ -70,7 +73,7 @@ PURCHASE_ORDER = Push(
                 }
             ],
             fields={
-                "item": lookup("Fee_Type__c", table="fees", column="purchase_item", ref="item"),
+                "item": crosswalk((("Fee_Type__c", "fees"),), column="purchase_item"),
                 "quantity": number("Quantity"),
                 "rate": signed("UnitPrice"),
                 "amount": signed("TotalPrice"),

@@ -1,17 +1,19 @@
 """Application → sales order with its fee lines, when it is approved and the funding is accepted."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from bridge.mapping import (
+    ROW,
     Push,
     const,
+    crosswalk,
     currency,
     date,
     is_in,
     is_true,
     lines,
     link,
-    lookup,
     money,
     number,
     of_lines,
@@ -29,9 +31,47 @@ TERMS_IN_WORDS = text(
 )
 
 
+# Of a fee by its type; of another line by its product's code, on a site that has a table of products.
+SALE_ITEM = crosswalk((("Fee_Type__c", "fees"),), column="sale_item")
+PRODUCTS = crosswalk((("Fee_Type__c", "fees"), ("ProductCode", "products")), column="sale_item")
+
+
+def parts(line: Fields, site: Fields) -> Iterable[Fields]:
+    """Return the lines that *line* becomes: itself, or the parts of the bundle that it is.
+
+    The parts' amounts add up to the bundle's price: each gets its share down to the cent, and the cents that are left
+    go to the parts that lost most. A part counts once, whatever the bundle's quantity; its amount is what matters.
+    """
+    bundle = site.get("bundles", {}).get(line.get("Fee_Type__c") or line.get("ProductCode"))
+    if bundle is None:
+        return (line,)
+    price: Decimal | None = money("TotalPrice", required=True).value(line, None)  # type: ignore[arg-type]  # see above
+    cents = int((price or Decimal(0)) * 100)
+    shares = [Decimal(it["share"]) for it in bundle["parts"]]
+    whole = [cents * it / sum(shares) for it in shares]
+    given = [int(it) for it in whole]  # towards nought, for a discount too
+    left = cents - sum(given)
+    most = sorted(range(len(whole)), key=lambda n: abs(whole[n] - given[n]), reverse=True)
+    for n in most[: abs(left)]:
+        given[n] += 1 if left > 0 else -1
+    return [
+        {
+            **line,
+            # The first keeps the line's own id, so that a change of the line still finds its order.
+            "Id": line["Id"] if n == 0 else f"{line['Id']}#{n + 1}",
+            ROW: part,
+            "Quantity": Decimal(1),
+            "UnitPrice": Decimal(given[n]) / 100,
+            "TotalPrice": Decimal(given[n]) / 100,
+            "Description": part.get("description") or line.get("Description"),
+        }
+        for n, part in enumerate(bundle["parts"])
+    ]
+
+
 def sold(line: Fields, site: Fields) -> bool:
     """Say whether a fee stands on the sales order; an unknown fee does, so that it is refused by name."""
-    row = site["fees"].get(line.get("Fee_Type__c"))
+    row = PRODUCTS.row(line, site)
     return row is None or bool(row.get("sale_item")) or not row.get("purchase_item")
 
 
@@ -43,6 +83,8 @@ SALES_ORDER = Push(
     external_id="so",
     when=APPROVED,
     numbered=True,
+    closes_lines=True,
+    withdrawn="flag",
     worth=of_lines("Lines", "TotalPrice"),
     fields={
         "entity": link("AccountId", to="customer", required=True),
@@ -52,9 +94,10 @@ SALES_ORDER = Push(
         "itemList": lines(
             "Lines",
             where=sold,
+            expand=parts,
             uses=("Fee_Type__c",),
             fields={
-                "item": lookup("Fee_Type__c", table="fees", column="sale_item", ref="item"),
+                "item": SALE_ITEM,
                 "quantity": number("Quantity"),
                 "price": const(Ref("priceLevel", id="-1")),
                 "rate": money("UnitPrice", required=True),

@@ -113,6 +113,13 @@ def _check_status(draft: Draft) -> None:
         raise Refusal("INVALID_FLD_VALUE", "The status of this order cannot be set any more.")
     # New orders wait for approval (assumption: the accounting preference of a company that reviews them).
     fields.setdefault("orderStatus", allowed[0])
+    # An order all of whose lines are closed is closed, and open again when one is (NetSuite Help, "Closing or
+    # Canceling a Sales Order": a closed line is no longer fulfilled or billed).
+    lines = draft.lists.get("itemList") or ()
+    if lines and all(line.get("isClosed") == "true" for line in lines):
+        fields["orderStatus"] = "_closed"
+    elif before == "_closed":
+        fields["orderStatus"] = allowed[1]
     fields["status"] = labels[fields["orderStatus"]]
 
 

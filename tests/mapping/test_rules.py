@@ -20,6 +20,7 @@ from bridge.mapping import (
     choice,
     compute,
     const,
+    crosswalk,
     currency,
     flag,
     instant,
@@ -30,7 +31,6 @@ from bridge.mapping import (
     lines,
     link,
     linked,
-    lookup,
     money,
     number,
     site,
@@ -289,10 +289,10 @@ def test_a_choice_of_the_site_that_is_not_made_is_not_sent():
 
 
 def test_what_is_not_in_the_table_is_refused_with_the_place_to_mend():
-    item = lookup("Fee_Type__c", table="fees", column="sale_item", ref="item")
+    item = crosswalk((("Fee_Type__c", "fees"),), column="sale_item", ref="item")
 
     unknown = refusal(item, Fee_Type__c="Legal Fee")
-    off = refusal(lookup("Fee_Type__c", table="fees", column="off", ref="item"), Fee_Type__c="Wire Fee")
+    off = refusal(crosswalk((("Fee_Type__c", "fees"),), column="off", ref="item"), Fee_Type__c="Wire Fee")
 
     assert value(item, Fee_Type__c="Wire Fee") == Ref("item", name="Wire")
     assert (unknown.code, unknown.who, unknown.detail) == ("ITEM_UNKNOWN", "accounting", "fees.Legal Fee.sale_item")

@@ -38,6 +38,7 @@ def choices(site: Site) -> dict[str, Any]:
         "currency": site.site.currency,
         "new_customer_stage": site.site.customer_stage,
         "approval_stages": site.approval.stages,
+        "quote_stages": site.quotes.stages,
         "purchase_item": site.purchase.item,
         "commission": site.netsuite.commission,
         "commission_account": site.netsuite.commission_account,

@@ -83,7 +83,7 @@ class _Step:
         for row in self.rows:
             push = syncs.pushes.get(row.sync)
             if push is not None:
-                pairs += push.links(self.source(row))
+                pairs += (*push.links(self.source(row)), *push.before(row.source_id))
                 if "@deleted" in self.source(row):
                     pairs.append((row.sync, str(self.source(row)["@deleted"])))
         self.links = links.find(writing.connection, pairs)
@@ -239,7 +239,7 @@ class _Step:
         mark = plain.fingerprint([record.ref.external_id, dict(lasting.fields)])
         if self._same(row, known, mark):
             return None
-        record = lasting if known else record
+        record = lasting if known else push.following(record, self.links, row.source_id)
         if known and known.fingerprint.startswith(CLOSED) and push.closes_lines:
             record = with_lines_closed(record, False)
         if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
@@ -278,7 +278,7 @@ class _Step:
     def _closed(
         self, row: Row[Any], push: Push, known: Link | None, reason: str, source: Mapping[str, Any]
     ) -> Work | None:
-        if known is None:
+        if known is None or push.withdrawn == "leave":
             return self._hold(row, reason, "GATE_CLOSED")
         told = f"{reason} {push.label} {known.number or known.target_id} stays in NetSuite."
         is_judged = not push.unjudged(source)

@@ -133,6 +133,12 @@ class Approval(Choices):
     stages: Annotated[tuple[Name, ...], Field(min_length=1)] = ("Approved", "Funded")
 
 
+class Quotes(Choices):
+    """``[quotes]``: the stages in which an Application is a quote in NetSuite; none where there are no quotes."""
+
+    stages: tuple[Name, ...] = ()
+
+
 class Cadence(Choices):
     """``[schedule.jobs.<name>]``: when a job runs. What is left out stays as the profile has it."""
 
@@ -282,6 +288,7 @@ class Site(Choices):
     purchase: Purchase = Purchase()
     credits: Credits = Credits()
     approval: Approval = Approval()
+    quotes: Quotes = Quotes()
     schedule: Schedule = Schedule()
     alerts: Alerts = Alerts()
     retention: Retention = Retention()

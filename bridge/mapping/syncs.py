@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bridge.mapping.base import Context, Rule, apply, blank, external_id
 from bridge.mapping.choices import applied
@@ -21,7 +22,8 @@ class Push:
     from then on. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
     holds only ids, so number and line keys are read back. *withdrawn* says what happens when a gate closes after
     the record exists: ``flag`` tells accounting, ``block`` puts it on their desk, ``close`` closes the record, by
-    *closing* or, with *closes_lines*, line by line.
+    *closing* or, with *closes_lines*, line by line; ``leave`` is for what stays by
+    design, as a quote does once it is an order. *made_from* is the sync of the quote that an order is made from.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Push:
     worth: Worth | None = None  # the money that waits with it
     at_first: Sequence[str] = ()
     withdrawn: str = "close"
+    made_from: str | None = None
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""
@@ -67,6 +70,17 @@ class Push:
         """Map one Salesforce record. Raises Rejected for what a person must change."""
         ref = Ref(self.target, external_id=external_id(self.external_id, salesforce_id))
         return Record(ref, apply(self.fields, source, context))
+
+    def before(self, salesforce_id: str) -> list[tuple[str, str]]:
+        """Return the record of the same Salesforce record that this one is made from, if it exists."""
+        return [(self.made_from, salesforce_id)] if self.made_from else []
+
+    def following(self, record: Record, there: Mapping[tuple[str, str], Any], salesforce_id: str) -> Record:
+        """Return *record* as its first write says it: with what it is made from, where *there* has a link to that."""
+        for it in (there[pair] for pair in self.before(salesforce_id) if pair in there):
+            source = Ref(it.target_kind, id=it.target_id)
+            record = replace(record, fields={**record.fields, "createdFrom": source})
+        return record
 
     def closed(self, salesforce_id: str, source: Fields, context: Context) -> Record | None:
         """Return what closes the record in NetSuite when a gate closes after it exists; None where nothing does.

@@ -59,6 +59,7 @@ KINDS = {
         _entity("customer", "custjob"),
         _entity("vendor", "vendor"),
         _entity("contact", "contact"),
+        _transaction("estimate", "sales", "estimate"),
         _transaction("salesOrder", "sales", "salesord"),
         _transaction("invoice", "sales", "custinvc"),
         _transaction("purchaseOrder", "purchases", "purchord"),

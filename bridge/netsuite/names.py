@@ -205,6 +205,10 @@ class Names:
         self._ids[key] = (self._clock() + (KEPT if found else MISSED), found)
         return found
 
+    def selectable(self, kind: str, sublist: str, field: str) -> list[str]:
+        """Return every name that may stand in a field now: the active items that an order can have, for example."""
+        return sorted({name for name, _ in self._select(kind, sublist, field, "", False)})
+
     def _select(self, kind: str, sublist: str, field: str, name: str, interactive: bool) -> list[tuple[str, str]]:
         """Ask for the choices of a field that contain *name*."""
         description: dict[str, Any] = {"field": field}
@@ -215,7 +219,8 @@ class Names:
             description["recordType"] = kind
         if sublist:
             description["sublist"] = sublist
-        description["filter"] = {"operator": "contains", "filterValue": clean(name)}
+        if name:
+            description["filter"] = {"operator": "contains", "filterValue": clean(name)}
         found: list[tuple[str, str]] = []
         for page in range(1, PAGES + 1):
             result = self._call("getSelectValue", interactive=interactive, fieldDescription=description, pageIndex=page)

@@ -24,7 +24,6 @@ from lxml import etree
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults, showing
 from bridge.netsuite.criteria import criteria, within
-from bridge.netsuite.facts import facts
 from bridge.netsuite.kinds import CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.lists import Lists, Ready
 from bridge.netsuite.names import Names
@@ -34,7 +33,7 @@ from bridge.netsuite.transport import Limits, Transport, new_session
 from bridge.netsuite.windows import SMALLEST_PAGE, Windows
 from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire
 from bridge.netsuite.wsdl import Bindings
-from bridge.ports import Check, Deleted, Fact, Record, Ref, Slots, Window, Written
+from bridge.ports import Check, Deleted, Record, Ref, Slots, Window, Written
 
 HOST = re.compile(r"https://[a-z0-9-]+\.suitetalk\.api\.netsuite\.com")
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
@@ -109,7 +108,7 @@ class SoapNetSuite:
 
     def _bind(self, wire: Wire, names: Names) -> None:
         self._bindings, self._wire, self._names = wire.bindings, wire, names
-        self._reader = Reader(wire.bindings)
+        self._reader, self.bindings, self.selectable = Reader(wire.bindings), wire.bindings, names.selectable
         # Of its own for each set: requests built from two sets cannot go out as one list.
         self._lists = Lists(wire.slots, self._call, self._shown)
 
@@ -315,10 +314,6 @@ class SoapNetSuite:
             if index >= int(text(child(found, "totalPages")) or 1):
                 return
             index += 1
-
-    def facts(self, kind: str) -> dict[str, Fact] | None:
-        """What the bindings say of the fields of *kind*; None for one that they do not hold."""
-        return facts(self._bindings, kind)
 
     def now(self) -> datetime:
         """NetSuite's own clock, aware UTC."""

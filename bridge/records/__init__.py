@@ -14,6 +14,7 @@ from bridge.records.customer import CUSTOMER
 from bridge.records.customer_deposit_mirror import CUSTOMER_DEPOSIT_MIRROR
 from bridge.records.customer_refund import CUSTOMER_REFUND
 from bridge.records.customer_refund_mirror import CUSTOMER_REFUND_MIRROR
+from bridge.records.estimate import ESTIMATE
 from bridge.records.invoice_mirror import INVOICE_MIRROR
 from bridge.records.order_mirror import PURCHASE_ORDER_MIRROR, SALES_ORDER_MIRROR
 from bridge.records.purchase_order import PURCHASE_ORDER
@@ -25,6 +26,7 @@ PUSHES: tuple[Push, ...] = (
     CUSTOMER,
     VENDOR,
     CONTACT,
+    ESTIMATE,
     SALES_ORDER,
     PURCHASE_ORDER,
     BROKER_COMMISSION,
@@ -50,6 +52,7 @@ DEFAULT_SITE: Mapping[str, Any] = {
     "currency": "USD",
     "new_customer_stage": "_prospect",
     "approval_stages": ("Approved", "Funded"),
+    "quote_stages": (),
     "purchase_item": "Purchase of Receivables",
     "commission": "custom_record",
     "commission_account": "Commission Expense",
@@ -69,6 +72,8 @@ def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lamb
     commission = BROKER_COMMISSION_BILL if is_billed else BROKER_COMMISSION
     mirror = COMMISSION_BILL_MIRROR if is_billed else COMMISSION_MIRROR
     declared = [commission if push.name == commission.name else push for push in PUSHES]
+    if not chosen["quote_stages"]:
+        declared.remove(ESTIMATE)
     if chosen["products"]:
         declared = [_by_product(push) for push in declared]
     pushes = {push.name: push for push in map(overlay, declared) if push is not None}

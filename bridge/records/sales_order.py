@@ -85,6 +85,7 @@ SALES_ORDER = Push(
     numbered=True,
     closes_lines=True,
     withdrawn="flag",
+    made_from="estimate",
     worth=of_lines("Lines", "TotalPrice"),
     fields={
         "entity": link("AccountId", to="customer", required=True),

@@ -30,6 +30,7 @@ from bridge.ledger.slots import LeasedSlots
 from bridge.mapping import Syncs
 from bridge.mapping.checking import Finding
 from bridge.mapping.checking import findings as fitting
+from bridge.netsuite.facts import facts
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
 from bridge.overlay import site_syncs
@@ -220,8 +221,9 @@ def salesforce_writes(syncs: Syncs) -> dict[str, tuple[str, ...]]:
 
 def checked(bridge: Bridge, syncs: Syncs) -> Iterator[Finding]:
     """Yield what of *syncs* does not fit the fields that both systems have now. Raises Deferred or Misconfigured."""
-    sources = {kind: bridge.salesforce.facts(kind) for kind in dict.fromkeys(it.source for it in syncs.pushes.values())}
-    targets = {it.target: known for it in syncs.pushes.values() if (known := bridge.netsuite.facts(it.target))}
+    pushes, bindings = syncs.pushes.values(), bridge.netsuite.bindings
+    sources = {kind: bridge.salesforce.facts(kind) for kind in dict.fromkeys(it.source for it in pushes)}
+    targets = {it.target: known for it in pushes if (known := facts(bindings, it.target))}
     yield from fitting(syncs, sources, targets)
 
 

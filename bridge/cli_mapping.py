@@ -204,6 +204,32 @@ def history() -> None:
     out.print(table)
 
 
+@mapping_app.command("items")
+def items() -> None:
+    """List what is in one catalogue and not in the other: fee types in Salesforce, items in NetSuite."""
+    from collections import Counter
+
+    from bridge.mapping.catalogue import gaps
+
+    with opened() as bridge:
+        known = bridge.salesforce.facts("Opportunity")
+        fees = known["Lines.Fee_Type__c"].choices if "Lines.Fee_Type__c" in known else frozenset()
+        there = {
+            "sale_item": bridge.netsuite.selectable("salesOrder", "itemList", "item"),
+            "purchase_item": bridge.netsuite.selectable("purchaseOrder", "itemList", "item"),
+        }
+        found = list(gaps(bridge.engine.syncs.context.site, sorted(fees), there))
+    table = Table("Where", "Name", "What", "Who can mend it")
+    for it in found:
+        table.add_row(it.where, escape(it.name), escape(it.sentence), it.who)
+    if found:
+        out.print(table)
+    counts = Counter(it.where for it in found)
+    out.print(", ".join(f"{counts[name]} only in {name}" for name in ("Salesforce", "bridge.toml", "NetSuite")) + ".")
+    if any(it.who != "nobody" for it in found):
+        raise typer.Exit(1)
+
+
 SHOWN = 40  # rows of a preview, unless all are asked for
 
 

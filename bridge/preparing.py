@@ -105,11 +105,12 @@ class _Step:
             self._put_off(groups.pop(key), self.now + ELSEWHERE, "SENT_ELSEWHERE")
         return sorted(groups.values(), key=lambda rows: not rows[0].sync.startswith(CONFIRM))
 
-    def _put_off(self, rows: Iterable[Row[Any]], until: datetime, code: str) -> None:
+    def _put_off(self, rows: Iterable[Row[Any]], until: datetime, code: str) -> Work | None:
         """Let *rows* wait for an earlier change of theirs: else they would be due, and looked at, all the time."""
         for row in rows:
             if row.state in (PENDING, DEFERRED) and (row.due_at is None or row.due_at < until):
                 self.changes.set(row, DEFERRED, due_at=until, code=code, who="nobody", say=row.state == PENDING)
+        return None
 
     def _in_flight_elsewhere(self) -> set[tuple[str, str]]:
         """Find records that moved here while an older change of theirs is being sent in another lane."""
@@ -203,10 +204,8 @@ class _Step:
         if row.sync == status.SYNC:
             return self._status(row)
         if row.sync not in records.NAMES and self.now - row.created_at < HORIZON:
-            self._put_off([row], self.now + NEWER, "SYNC_UNKNOWN_HERE")  # a newer version that runs beside us knows it
-        else:
-            self._hold(row, "This site has switched this sync off.", "SYNC_SWITCHED_OFF", "administrator")
-        return None
+            return self._put_off([row], self.now + NEWER, "SYNC_UNKNOWN_HERE")  # a newer version beside us knows it
+        return self._hold(row, "This site has switched this sync off.", "SYNC_SWITCHED_OFF", "administrator")
 
     # --- to NetSuite ---
 
@@ -219,11 +218,9 @@ class _Step:
             self._deleted(row, known, source["@deleted"])
             return None
         if plain.ERASED in source:
-            self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
-            return None
+            return self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
         if stopped := merging.stopped(push, known):
-            self._hold(row, stopped, "MERGED_AWAY", "accounting")
-            return None
+            return self._hold(row, stopped, "MERGED_AWAY", "accounting")
         closed = push.held(source, self.syncs.context)
         if closed is not None:
             return self._closed(row, push, known, closed, source)
@@ -293,9 +290,10 @@ class _Step:
         own = self._own(record, push, source)
         return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN)
 
-    def _hold(self, row: Row[Any], reason: str, code: str, who: str = "sales") -> None:
+    def _hold(self, row: Row[Any], reason: str, code: str, who: str = "sales") -> Work | None:
         self.changes.set(row, HELD, code=code, reason=reason, who=who)
         self.tell(row)
+        return None
 
     def _parents(self, row: Row[Any], push: Push, source: Mapping[str, Any]) -> frozenset[str] | None:
         """Return the records of this batch that must come first; None when the message must wait for others."""

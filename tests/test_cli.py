@@ -525,6 +525,14 @@ def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
     assert ["back to 1: never mind" in text, "as shipped" in text, "accounting asked" in text] == [True] * 3
 
 
+def test_the_catalogues_are_compared(bridge: Run) -> None:
+    code, text = bridge("mapping", "items")
+
+    assert "only in Salesforce, " in text
+    assert "only in NetSuite." in text
+    assert code in (0, 1)
+
+
 def test_a_mapping_that_does_not_fit_is_refused_with_what_is_wrong(bridge: Run, tmp_path: Path) -> None:
     draft = tmp_path / "draft.toml"
     draft.write_text(DEMO.read_text(encoding="utf-8") + CHANGED.replace("comments", "commments"), encoding="utf-8")

@@ -221,11 +221,9 @@ class _Step:
             return self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
         if stopped := merging.stopped(push, known):
             return self._hold(row, stopped, "MERGED_AWAY", "accounting")
-        closed = push.held(source, self.syncs.context)
-        if closed is not None:
+        if (closed := push.held(source, self.syncs.context)) is not None:
             return self._closed(row, push, known, closed, source)
-        after = self._parents(row, push, source)
-        if after is None:
+        if (after := self._parents(row, push, source)) is None:
             return None
         record = push.record(row.source_id, source, self.syncs.context)
         if known and known.external_id:
@@ -281,8 +279,7 @@ class _Step:
         is_judged = not push.unjudged(source)
         if push.withdrawn == "block" and is_judged:
             raise Rejected(told, code="GATE_CLOSED_AFTER", who="accounting")
-        record = push.closed(row.source_id, source, self.syncs.context) if is_judged else None
-        if record is None:
+        if not is_judged or (record := push.closed(row.source_id, source, self.syncs.context)) is None:
             return self._hold(row, told, "GATE_CLOSED_AFTER", "accounting")
         mark = (CLOSED + plain.fingerprint([record.ref.external_id, dict(record.fields)]))[:40]
         if self._same(row, known, mark):
@@ -366,15 +363,13 @@ class _Step:
         )  # fmt: skip
 
     def _balance(self, row: Row[Any]) -> Work | None:
-        pull = next((it for it in self.syncs.pulls.values() if it.totals is not None), None)
-        if pull is None:
+        if (pull := next((it for it in self.syncs.pulls.values() if it.totals is not None), None)) is None:
             self.changes.set(row, SUPERSEDED)
             return None
         return Work(row, self.leases[row.lane], pull, [])
 
     def _status(self, row: Row[Any]) -> Work | None:
-        found = standing(self.writing.connection, [row.source_id], self.url).get(row.source_id)
-        if found is None:
+        if (found := standing(self.writing.connection, [row.source_id], self.url).get(row.source_id)) is None:
             self.changes.set(row, SUPERSEDED)
             return None
         record = status.stamp(row.source_kind, row.source_id, found.state, found.made, found.error, self.now)

@@ -38,7 +38,7 @@ def later(writing: Writing, row: Row[Any], due_at: datetime) -> None:
     writing.connection.execute(update(message).where(message.c.id.in_(ids)).values(due_at=due_at))
 
 
-def look(writing: Writing, changes: messages.Changes, row: Row[Any]) -> Link | None:
+def look(writing: Writing, changes: messages.Changes, row: Row[Any]) -> dict[tuple[str, str], Link]:
     """Keep the promise *row*: have the last delivered save looked up if it is newer than the doubtful one.
 
     Returns the link that now stands for the record, where it is another.
@@ -47,7 +47,7 @@ def look(writing: Writing, changes: messages.Changes, row: Row[Any]) -> Link | N
     known = links.find(writing.connection, [(sync, row.source_id)]).get((sync, row.source_id))
     if known is None or (known.version, known.modified_at) <= (doubtful["version"], doubtful["modified_at"]):
         changes.set(row, UNCHANGED)  # what may land is what was delivered
-        return None
+        return {}
     rows = writing.connection.execute(
         select(message).where(message.c.sync == sync, message.c.source_id == row.source_id)
     ).all()
@@ -56,9 +56,9 @@ def look(writing: Writing, changes: messages.Changes, row: Row[Any]) -> Link | N
         # The one on its way must be sent even if it says the same.
         unsure = replace(known, fingerprint="")
         links.save(writing, [unsure])
-        return unsure
+        return {(sync, row.source_id): unsure}
     for it in rows:
         if (it.version, it.modified_at) == (known.version, known.modified_at) and it.state in (DELIVERED, UNCHANGED):
             changes.set(it, UNCERTAIN, action="confirming", due_at=writing.now, code=CODE, who="nobody", attempts=0)
             messages.wake(writing, {it.lane: (writing.now, messages.BULK)})
-    return None
+    return {}

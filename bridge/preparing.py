@@ -73,8 +73,7 @@ class _Step:
         self.prepared = Prepared()
         found = messages.opened(writing.connection, list(self.leases), now=writing.now)
         self.rows, self.prepared.merged = merging.merge(writing, found, self.leases)
-        self.sources: dict[int, dict[str, Any]] = {}
-        self.chosen: set[str] = set()
+        self.sources, self.chosen = dict[int, dict[str, Any]](), set[str]()
         self.same: list[Row[Any]] = []  # settled as unchanged: what was wrong with the record was put right
         self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
         self.paused = {it.scope for it in marks.pauses(writing.connection)}
@@ -130,22 +129,21 @@ class _Step:
         if any(row.state == SENDING for row in rows):
             self._recover([row for row in rows if row.state == SENDING])
             return True
+        if rows[0].sync.startswith(CONFIRM):
+            for row in rows:
+                if row.due_at is None or row.due_at <= self.now:
+                    self.links.update(confirming.look(self.writing, self.changes, row))
+            return True
         unsure = [row for row in rows if row.state == UNCERTAIN]
         newest = unsure[0] if unsure else max(rows, key=lambda row: (row.version, row.modified_at, row.id))
-        if not unsure:
-            for row in rows:
-                if row is not newest:
-                    self.changes.set(row, SUPERSEDED)
+        for row in () if unsure else rows:
+            if row is not newest:
+                self.changes.set(row, SUPERSEDED)
         push, pull = self.syncs.pushes.get(newest.sync), self.syncs.pulls.get(newest.sync)
         if {newest.sync, "*netsuite" if push else "*salesforce"} & self.paused - self.trials:
             return True
         if newest.due_at is not None and newest.due_at > self.now:
             self._put_off([row for row in rows if unsure and row is not newest], newest.due_at, "EARLIER_CHANGE_UNSURE")
-            return True
-        if newest.sync.startswith(CONFIRM):
-            unsure_link = confirming.look(self.writing, self.changes, newest)
-            if unsure_link is not None:
-                self.links[unsure_link.sync, unsure_link.source_id] = unsure_link
             return True
         if newest.crashes and self.prepared.work:
             return False  # it goes alone: if it stops its worker again, nobody else is blamed

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge import operating
 from bridge.delivery import Delivery
 from bridge.errors import Uncertain
 
@@ -115,6 +116,43 @@ def test_a_save_that_is_waiting_meanwhile_is_sent_whatever_it_says(house, late):
 
     assert phone(house, account) == "2"
     assert house.states("customer", account) == ["delivered"] * 3
+
+
+def test_the_first_of_two_doubtful_requests_is_not_forgotten_for_the_second(house, late):
+    account = house.account(Phone="1")
+    house.receive(account)
+    house.drain()
+    wait(house, 2)
+    late.holds = 1
+    house.sf.update(account, Phone="2")
+    house.receive(account)
+    house.drain()
+    wait(house, 2)
+    between = phone(house, account)
+
+    del late.held[1:]
+    late.land()
+    stale = phone(house, account)
+    wait(house, 20)
+
+    assert (between, stale, phone(house, account)) == ("2", "1", "2")
+
+
+def test_a_paused_salesforce_does_not_keep_it_and_nobody_spins(house, late):
+    account = house.account(Phone="1")
+    house.receive(account)
+    house.drain()
+    wait(house, 2)
+    house.sf.update(account, Phone="2")
+    house.receive(account)
+    house.drain()
+    late.land()
+    operating.pause(house.engine, "*salesforce", actor="pat", reason="a look")
+
+    wait(house, 18)
+
+    assert phone(house, account) == "2"
+    assert not house.due()
 
 
 def test_what_an_overtaken_worker_wrote_late_is_undone(house):

@@ -27,6 +27,7 @@ from bridge.cli_config import config_app
 from bridge.cli_console import console_app
 from bridge.cli_mapping import mapping_app
 from bridge.cli_salesforce import salesforce_app
+from bridge.cli_shadow import shadow_app
 from bridge.cli_wsdl import wsdl_app
 from bridge.opening import opened as _open
 from bridge.terminal import fail, out
@@ -37,6 +38,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
 app.add_typer(console_app, name="console")
 app.add_typer(wsdl_app, name="wsdl")
+app.add_typer(shadow_app, name="shadow")
 app.add_typer(salesforce_app, name="salesforce")
 
 OBJECTS = {

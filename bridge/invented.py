@@ -15,7 +15,10 @@ from bridge.mapping import Context, Push, Rule, Test, choice, date, flag, instan
 
 
 def invented(push: Push, context: Context) -> dict[str, Any]:
-    """Return a record of the sync's source that opens its gates and fills every field that its rules read."""
+    """Return a record of the sync's source that opens its gates and fills every field that its rules read.
+
+    Raises LookupError for a source of which none is shipped.
+    """
     shipped = json.loads((Path(__file__).parent / "rehearsal.json").read_text(encoding="utf-8"), parse_float=Decimal)
     source: dict[str, Any] = dict(shipped.get(push.name) or shipped[push.source])
     source["Lines"] = [{**shipped["Line"], "Id": f"00kR0000000{n:04}AAA", "Fee_Type__c": name}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from wsgiref.types import WSGIApplication
 
 from bridge.app import Bridge
+from bridge.deployment import status
 from bridge.ledger import desk
 from bridge.timetable import Timetable
 from bridge.web.console import create_console
@@ -39,6 +41,7 @@ def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
             limits,
             SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum),
             _door(bridge),
+            lambda: status(bridge.shelf, datetime.now(UTC).date()),
         )
     )
 

@@ -203,11 +203,17 @@ class _Stage:
     # The scenes
 
     def _send(self, push: Push) -> str | None:
-        source = invented(push, self.syncs.context)
+        try:
+            source = invented(push, self.syncs.context)
+        except LookupError as error:
+            raise _NotTried(f"The bridge has no invented record of {push.source} to try it with.") from error
         closed = push.held(source, self.syncs.context)
         if closed is not None:
             raise _NotTried(f"Its gates cannot be opened with an invented record. {closed}")
-        record = push.record(str(source["Id"]), source, self.syncs.context)
+        try:
+            record = push.record(str(source["Id"]), source, self.syncs.context)
+        except Rejected as error:
+            raise _NotTried(f"The mapping refuses the invented record. {error.message}") from error
         fields = {name: _without(value, self.unknown) for name, value in record.fields.items()}
         record = Record(record.ref, {name: value for name, value in fields.items() if value is not _LEFT_OUT})
         self._learn_custom(record)

@@ -53,6 +53,7 @@ RULES: Final[Mapping[str, frozenset[str]]] = {
     "run": OPERATORS,
     "cadence": ADMINISTRATORS,
     "mappings": EVERYONE,
+    "bindings": EVERYONE,
 }
 
 

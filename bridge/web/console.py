@@ -14,7 +14,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.wrappers import Response
 
-from bridge.web import application_pages, error_pages, message_pages, overview_pages, schedule_pages, words
+from bridge.web import (
+    application_pages,
+    binding_pages,
+    error_pages,
+    message_pages,
+    overview_pages,
+    schedule_pages,
+    words,
+)
 from bridge.web.access import Access, protect
 from bridge.web.desk import GROUPS, Desk
 from bridge.web.signing_in import add_sign_in
@@ -56,7 +64,7 @@ def create_console(desk: Desk) -> Flask:
     )
     protect(app, access)
     add_sign_in(app, access, desk.engine.ledger, desk.door.oidc)
-    for pages in (overview_pages, error_pages, message_pages, application_pages, schedule_pages):
+    for pages in (overview_pages, error_pages, message_pages, application_pages, schedule_pages, binding_pages):
         pages.add(app, desk)
 
     @app.after_request

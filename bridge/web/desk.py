@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from bridge.delivery import Delivery
 from bridge.ledger.models import OPEN
@@ -82,6 +83,7 @@ class Desk:
     limits: Callable[[], Sequence[Limit]] = lambda: ()
     second_person: SecondPerson = field(default_factory=SecondPerson)
     door: Door = field(default_factory=Door)
+    bindings: Callable[[], Any] | None = None  # which bindings are live, and all that is known of them
 
     def salesforce_page(self, kind: str, record_id: str) -> str | None:
         return self.engine.salesforce.url(Ref(kind, id=record_id))

@@ -56,6 +56,9 @@ def change(syncs: Syncs, sync: str, source: Fields, path: str, text: str) -> Cha
     known = dict(values(source))
     if path not in known or sync not in syncs.pushes:
         raise Rejected("There is no such value in this message.", code="NO_SUCH_VALUE", field=path)
+    if syncs.pushes[sync].approved:
+        sentence = "What was approved in Salesforce is corrected and approved there, not on its way."
+        raise Rejected(sentence, code="APPROVED_ELSEWHERE", who="sales", field=path)
     before, after = known[path], typed(text, known[path], path)
     new: dict[str, Any] = copy.deepcopy(dict(source))
     found = _LINE.fullmatch(path)

@@ -56,7 +56,12 @@ def worth(syncs: Syncs, row: Row[Any]) -> tuple[str, Decimal] | None:
     if isinstance(sync, Pull):
         source = source.get("source", {})
     amount = sync.worth(source, syncs.context.site)
-    currency = source.get("CurrencyIsoCode") or source.get("currency") or syncs.context.site.get("currency")
+    currency = (
+        source.get("CurrencyIsoCode")
+        or source.get("Currency__c")
+        or source.get("currency")
+        or syncs.context.site.get("currency")
+    )
     named = currency.name if isinstance(currency, Ref) else currency
     return None if amount is None else (str(named or ""), amount)
 

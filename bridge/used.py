@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from bridge.errors import BridgeError
-from bridge.mapping import Context, Pull, Push, Rule, Syncs, const, currency, lines, link, site, when
+from bridge.mapping import Context, Pull, Push, Rule, Syncs, applied, const, currency, lines, link, site, when
 from bridge.mapping import choice as choice_rule
 from bridge.mapping.syncs import Follow
 from bridge.netsuite.uses import Uses
@@ -63,6 +63,9 @@ def written(push: Push, context: Context) -> Iterator[tuple[str, frozenset[str] 
             for row in (rule.fields, *rule.first):
                 for inner, one in row.items():
                     yield f"{name}.{inner}", _words(one, context), False
+        elif isinstance(rule, applied):
+            yield name, None, False
+            yield from ((f"{name}.{inner}", None, False) for inner in ("apply", "doc", "amount"))
         else:
             yield name, _words(rule, context), _is_always(rule)
     for name, value in (push.closing or {}).items():
@@ -80,7 +83,7 @@ def _words(rule: Rule, context: Context) -> frozenset[str] | None:
         case const():
             found = [rule.constant]
         case site():
-            found = [rule.value({}, context)]
+            found = [rule.chosen(context)]
         case choice_rule():
             found = list(rule.table.values())
         case when():

@@ -45,10 +45,15 @@ class site:
         return ()
 
     def value(self, source: Fields, context: Context) -> Any:
-        got = context.site.get(self.name)
-        if blank(got) and self.needed:
+        got = self.chosen(context)
+        if got is ABSENT and self.needed:
             sentence = f"This site has not chosen its {label(self.name).lower()} yet ({self.needed} in bridge.toml)."
             raise Rejected(sentence, code="SITE_CHOICE_MISSING", who="administrator", detail=self.name)
+        return got
+
+    def chosen(self, context: Context) -> Any:
+        """Return what the site has chosen, whether or not it is needed; ABSENT where it is nothing."""
+        got = context.site.get(self.name)
         if blank(got):
             return ABSENT
         return Ref(self.ref, name=str(got)) if self.ref else got

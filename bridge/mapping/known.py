@@ -35,7 +35,7 @@ def _refs(rule: Rule, context: Context) -> Iterator[Ref]:
         case choice():
             found = list(rule.table.values())
         case site():
-            found = [rule.value({}, context)] if context.site.get(rule.name) else []
+            found = [rule.chosen(context)]
         case currency():
             found = [Ref("currency", name=str(context.site["currency"]))]
         case crosswalk():

@@ -24,6 +24,7 @@ class Push:
     the record exists: ``flag`` tells accounting, ``block`` puts it on their desk, ``close`` closes the record, by
     *closing* or, with *closes_lines*, line by line; ``leave`` is for what stays by
     design, as a quote does once it is an order. *made_from* is the sync of the quote that an order is made from.
+    *approved*: its values were approved in Salesforce, so nobody corrects them on the way.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Push:
     at_first: Sequence[str] = ()
     withdrawn: str = "close"
     made_from: str | None = None
+    approved: bool = False
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""

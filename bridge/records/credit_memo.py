@@ -6,7 +6,21 @@ applied to it. Who asked and who approved stand in the memo.
 
 from decimal import Decimal
 
-from bridge.mapping import Push, applied, compute, const, currency, date, is_true, lines, link, money, site, text
+from bridge.mapping import (
+    Push,
+    applied,
+    compute,
+    const,
+    currency,
+    date,
+    is_true,
+    lines,
+    link,
+    money,
+    of_field,
+    site,
+    text,
+)
 from bridge.ports import Fields, Ref
 
 ITEM = site("credit_item", ref="item", needed="item under [credits]")
@@ -31,6 +45,9 @@ CREDIT_MEMO = Push(
     external_id="cm",
     when=(APPROVED,),
     numbered=True,
+    withdrawn="flag",
+    approved=True,
+    worth=of_field("Amount__c"),
     fields={
         "entity": link("Account__c", to="customer", required=True),
         "tranDate": date("Credit_Date__c"),

@@ -6,6 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from bridge import editing
+from bridge.errors import Rejected
+from bridge.ledger import plain
 from bridge.operating import replay
 from bridge.sandbox.salesforce import Refused
 
@@ -189,6 +192,17 @@ def test_salesforce_refuses_more_than_the_invoice_allows(billed, kind, amount):
 
     with pytest.raises(Refused, match=r"more than the invoice allows|above zero"):
         request(house, invoice, amount, kind)
+
+
+def test_nobody_corrects_on_its_way_what_was_approved(billed):
+    """The console lets people correct values of waiting messages; a credit is approved in Salesforce alone."""
+    house, _, _, invoice = billed
+    made = request(house, invoice)
+    house.push_one(made)
+    payload = plain.loads(house.message("credit_memo", made).payload)
+
+    with pytest.raises(Rejected, match="approved there"):
+        editing.change(house.syncs, "credit_memo", payload, "Approved__c", "true")
 
 
 def test_what_was_approved_cannot_be_changed(billed):

@@ -24,6 +24,7 @@ CASES = {
     "accept": ("case_accept", "Accepting durably"),
     "backlog": ("case_backlog", "50,000 due messages"),
     "funding": ("case_funding", "Approved Applications at concurrency 5"),
+    "mass": ("case_mass", "People who save during a mass update"),
     "arrivals": ("case_arrivals", "Saves that arrive faster than single calls carry"),
 }
 USUAL = ("push", "peer", "footprint", "page")

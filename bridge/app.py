@@ -17,7 +17,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, operating, pinning, watching
+from bridge import configuring, logs, operating, pinning, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -37,9 +37,10 @@ from bridge.overlay import site_syncs
 from bridge.ports import Check
 from bridge.pulling import SETTLE, pull
 from bridge.records.status import Made, stamp
+from bridge.rotating import Rotation
 from bridge.salesforce.auth import ClientCredentials, JwtBearer
 from bridge.salesforce.rest import RestSalesforce
-from bridge.settings import NotConfigured, Settings
+from bridge.settings import NotConfigured, Settings, load, secrets_folder
 from bridge.site import Site
 from bridge.surviving import follow
 from bridge.sweep import sweep
@@ -69,6 +70,7 @@ class Bridge:
     settle: timedelta = SETTLE  # how far a pull's window ends before NetSuite's clock
     channels: list[Channel] = field(default_factory=lambda: [to_log])
     follower: configuring.Follower | None = None
+    rotation: Rotation | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self, *, work: bool = True) -> None:
@@ -88,6 +90,14 @@ class Bridge:
         if work:
             self.carrier.start()
             self.learner.start()
+            self.rotation = Rotation(
+                secrets_folder(),
+                self.engine,
+                now=lambda: self.settings,
+                read=lambda: load(connecting=True)[0],
+                take=self.take_secrets,
+            )
+            self.rotation.start()
 
     def take_over(self, site: Site, syncs: Syncs) -> None:
         """Go on by another configuration; cadences are the schedule's own."""
@@ -97,6 +107,17 @@ class Bridge:
     def speak_through(self, netsuite: SoapNetSuite) -> None:
         """Use NetSuite through other bindings from the next call on; calls in flight have the old ones in hand."""
         self.netsuite = self.engine.netsuite = self.learner.teacher = netsuite
+
+    def take_secrets(self, settings: Settings) -> None:
+        """Use other secrets from the next call on, both ways. Raises NotConfigured or Misconfigured, changing nothing.
+
+        The audit's key, the database's password and the sign-in provider's secret are read at the start only.
+        """
+        told = channels(settings)
+        logs.hide(settings.secrets())
+        self.salesforce.log_in_as(_salesforce_auth(settings))
+        self.netsuite.sign_as(_netsuite_credentials(settings))
+        self.settings, self.channels = settings, told
 
     def drain(self) -> bool:
         """Say that this instance is no longer ready, claim nothing more and let calls in flight finish.
@@ -109,6 +130,8 @@ class Bridge:
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, give leases back."""
         self.learner.stop()
+        if self.rotation is not None:
+            self.rotation.stop()
         if self.follower is not None:
             self.follower.stop()
         self.drain()
@@ -137,13 +160,7 @@ def build(
     kinds = netsuite_kinds(syncs)
     netsuite = SoapNetSuite(
         account=settings.netsuite_account or "",
-        credentials=TokenCredentials(
-            settings.netsuite_account or "",
-            _secret(settings.netsuite_consumer_key),
-            _secret(settings.netsuite_consumer_secret),
-            _secret(settings.netsuite_token_id),
-            _secret(settings.netsuite_token_secret),
-        ),
+        credentials=_netsuite_credentials(settings),
         bindings=bindings,
         slots=slots,
         base_url=settings.netsuite_url,
@@ -238,6 +255,16 @@ def _secret(value: SecretStr | None) -> str:
     return value.get_secret_value() if value else ""
 
 
+def _netsuite_credentials(settings: Settings) -> TokenCredentials:
+    return TokenCredentials(
+        settings.netsuite_account or "",
+        _secret(settings.netsuite_consumer_key),
+        _secret(settings.netsuite_consumer_secret),
+        _secret(settings.netsuite_token_id),
+        _secret(settings.netsuite_token_secret),
+    )
+
+
 def _salesforce_auth(settings: Settings) -> Any:
     domain = settings.salesforce_url or settings.salesforce_domain or ""
     if settings.salesforce_jwt_key:
@@ -327,7 +354,7 @@ def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC
     settings = bridge.settings
     app = create_callouts(
         bridge.engine,
-        settings.signing_keys,
+        lambda: bridge.settings.signing_keys,
         org=settings.salesforce_org_id,
         budget_s=settings.request_budget_s,
         clock=clock,

@@ -65,7 +65,8 @@ def anchor() -> None:
 @audit_app.command("show")
 def show(
     word: Annotated[
-        str, typer.Argument(help="An id of either system, a user's id, a correlation or a message number.")
+        str,
+        typer.Argument(help="An id of either system, an order's number, a user, a correlation or a message number."),
     ],
     most: Annotated[int, typer.Option(help="How many rows, the newest first.")] = 50,
 ) -> None:

@@ -26,7 +26,13 @@ class Starred(logging.Formatter):
 
     def __init__(self, form: str | None = None, secrets: Iterable[str] = ()) -> None:
         super().__init__(form)
-        self._secrets = sorted({it for it in secrets if len(it) >= SHORTEST}, key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Put stars for these, too."""
+        more = {it for it in secrets if len(it) >= SHORTEST}
+        self._secrets = sorted({*self._secrets, *more}, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = self.line(record)
@@ -68,6 +74,13 @@ def start(level: str, form: str, secrets: Iterable[str]) -> None:
     root.setLevel(level.upper())
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Put stars for *secrets*, too, wherever this process logs from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, Starred):
+            handler.formatter.hide(secrets)
 
 
 def _one_line(text: str) -> str:

@@ -327,10 +327,15 @@ def load(*, connecting: bool = False, **given: Any) -> tuple[Settings, Site]:
     return settings, site
 
 
+def secrets_folder() -> Path | None:
+    """Return the folder of mounted secrets, if there is one."""
+    return Path(os.environ[SECRETS_DIR]) if os.environ.get(SECRETS_DIR) else None
+
+
 def _read(given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Return settings and what is wrong with them; a value that cannot be used is left at its default."""
-    folder = os.environ.get(SECRETS_DIR)
-    if folder and not Path(folder).is_dir():
+    folder = secrets_folder()
+    if folder and not folder.is_dir():
         return Settings(), [f"{SECRETS_DIR} is not a folder."]
     try:
         settings = Settings(_secrets_dir=folder, **given)

@@ -16,11 +16,11 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import many
-from bridge.ledger.models import audit, audit_head
+from bridge.ledger.models import audit, audit_head, link
 
 CHAINS = 16
 START = "0" * 64
@@ -114,14 +114,19 @@ def newest(connection: Connection, actor: str) -> Row[Any] | None:
 
 
 def about(connection: Connection, word: str, most: int, kinds: Iterable[str]) -> list[Row[Any]]:
-    """Return the newest rows about an id of either system, a user, a correlation or a message's number.
+    """Return the newest rows about an id of either system, an order's number, a user, a correlation or a message.
 
-    *kinds* are those of the records that syncs write: a target is kept as ``kind/id``.
+    *kinds* are those of the records that syncs write: a target is kept as ``kind/id``. A number such as ``SO1001`` is
+    kept in the links only; it leads to whatever happened to that order, either way.
     """
     columns = (audit.c.source_id, audit.c.actor, audit.c.correlation)
     asked = [column == word for column in columns]
     asked.append(audit.c.target.in_([word, *(f"{kind}/{word}" for kind in kinds)]))
     asked += [audit.c.message_id == int(word)] if word.isdecimal() and len(word) < 19 else []
+    numbered = select(link.c.sync, link.c.source_id, link.c.target_kind, link.c.target_id)
+    for one in connection.execute(numbered.where(link.c.number.in_({word, word.upper()})).limit(most)):
+        asked.append(and_(audit.c.sync == one.sync, audit.c.source_id == one.source_id))
+        asked.append(audit.c.target == f"{one.target_kind}/{one.target_id}")
     newest = audit.c.at.desc(), audit.c.chain, audit.c.seq.desc()
     return list(connection.execute(select(audit).where(or_(*asked)).order_by(*newest).limit(most)))
 

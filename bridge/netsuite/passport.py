@@ -1,6 +1,7 @@
 """Token-based authentication: one signed passport for each attempt, never for two.
 
-``TokenCredentials`` are the five values of an integration record and its token; ``passport`` makes the SOAP header.
+``TokenCredentials`` are the five values of an integration record and its token, ``Identity`` holds those that count
+now; ``passport`` makes the SOAP header.
 
 Must not know: what the request asks for.
 """
@@ -11,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -27,6 +29,24 @@ class TokenCredentials:
     consumer_secret: str = field(repr=False)
     token_id: str = field(repr=False)
     token_secret: str = field(repr=False)
+
+
+class Identity:
+    """Who the bridge is just now, for every way to the account: replaced as a whole when there is a new token."""
+
+    def __init__(self, credentials: TokenCredentials) -> None:
+        self.current = credentials
+        self._known: tuple[TokenCredentials, ...] = (credentials,)
+
+    def become(self, credentials: TokenCredentials) -> None:
+        """Sign by *credentials* from the next attempt on. What is on its way was signed before."""
+        self._known = (credentials, *self._known[:3])  # answers to the old ones may still come
+        self.current = credentials
+
+    def secrets(self) -> Iterator[str]:
+        """Yield what must not be repeated to anybody, of these credentials and of the last ones."""
+        for it in self._known:
+            yield from filter(None, (it.consumer_key, it.consumer_secret, it.token_id, it.token_secret))
 
 
 def signature(credentials: TokenCredentials, nonce: str, timestamp: int) -> str:

@@ -27,7 +27,7 @@ from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.kinds import CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.lists import Lists, Ready
 from bridge.netsuite.names import Names
-from bridge.netsuite.passport import TokenCredentials
+from bridge.netsuite.passport import Identity, TokenCredentials
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
 from bridge.netsuite.transport import Limits, Transport, new_session
 from bridge.netsuite.windows import SMALLEST_PAGE, Windows
@@ -92,10 +92,8 @@ class SoapNetSuite:
             raise Misconfigured(
                 "The NetSuite address is not an account's own SuiteTalk domain.", code="NETSUITE_HOST", detail=base
             )
-        if account_host(credentials.account) != account_host(account):
-            raise Misconfigured(
-                "The NetSuite credentials belong to another account.", code="NETSUITE_ACCOUNT", detail=account
-            )
+        self._host = account_host(account)
+        self._belongs(credentials)
         self._application = application_base_url or f"https://{account_host(account)}.app.netsuite.com"
         self._clock = clock
         self._page_size = page_size
@@ -103,7 +101,8 @@ class SoapNetSuite:
         self._limits = limits or Limits()
         port = f"{base}/services/NetSuitePort_{bindings.version}"
         transport = Transport(session or new_session(pool_size), port, self._limits)
-        wire = Wire(bindings=bindings, transport=transport, slots=slots, credentials=credentials, clock=clock)
+        identity = Identity(credentials)
+        wire = Wire(bindings=bindings, transport=transport, slots=slots, identity=identity, clock=clock)
         self._bind(wire, Names(bindings, wire.ask, clock))
 
     def _bind(self, wire: Wire, names: Names) -> None:
@@ -111,6 +110,17 @@ class SoapNetSuite:
         self._reader, self.bindings, self.selectable = Reader(wire.bindings), wire.bindings, names.selectable
         # Of its own for each set: requests built from two sets cannot go out as one list.
         self._lists = Lists(wire.slots, self._call, self._shown)
+
+    def _belongs(self, credentials: TokenCredentials) -> None:
+        if account_host(credentials.account) != self._host:
+            raise Misconfigured(
+                "The NetSuite credentials belong to another account.", code="NETSUITE_ACCOUNT", detail=self._host
+            )
+
+    def sign_as(self, credentials: TokenCredentials) -> None:
+        """Sign by other credentials of the same account from the next attempt on. Raises Misconfigured for another."""
+        self._belongs(credentials)
+        self._wire.identity.become(credentials)
 
     def through(self, bindings: Bindings) -> SoapNetSuite:
         """Return this account through other bindings, with the same connections and the same knowledge of names."""

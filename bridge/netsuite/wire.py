@@ -19,7 +19,7 @@ from lxml import etree
 from bridge.errors import Deferred
 from bridge.netsuite import envelopes, faults
 from bridge.netsuite.envelopes import Page
-from bridge.netsuite.passport import TokenCredentials, passport
+from bridge.netsuite.passport import Identity, passport
 from bridge.netsuite.reading import SOAP, Reader, Unreadable
 from bridge.netsuite.transport import Broken, NotSent, TooLarge, Transport
 from bridge.netsuite.wsdl import Bindings
@@ -40,13 +40,13 @@ class Wire:
         bindings: Bindings,
         transport: Transport,
         slots: Slots,
-        credentials: TokenCredentials,
+        identity: Identity,
         clock: Callable[[], datetime],
     ) -> None:
         self.bindings = bindings
         self.transport = transport
         self.slots = slots
-        self._credentials = credentials
+        self.identity = identity
         self._clock = clock
 
     def through(self, bindings: Bindings) -> Wire:
@@ -55,7 +55,7 @@ class Wire:
             bindings=bindings,
             transport=self.transport.beside(f"NetSuitePort_{bindings.version}"),
             slots=self.slots,
-            credentials=self._credentials,
+            identity=self.identity,
             clock=self._clock,
         )
 
@@ -118,9 +118,8 @@ class Wire:
 
     def without_secrets(self, text: str) -> str:
         """Return *text* with every part of our credentials as stars, should NetSuite have repeated one."""
-        given = self._credentials
-        for secret in (given.consumer_key, given.consumer_secret, given.token_id, given.token_secret):
-            text = text.replace(secret, "***") if secret else text
+        for secret in self.identity.secrets():
+            text = text.replace(secret, "***")
         return text
 
     def signed(self, envelope: etree._Element, preferences: dict[str, str] | None = None) -> bytes:
@@ -129,7 +128,7 @@ class Wire:
         header = etree.Element(f"{{{SOAP}}}Header")
         header.append(
             passport(
-                self._credentials,
+                self.identity.current,
                 timestamp=int(self._clock().timestamp()),
                 messages=messages,
                 core=self.bindings.namespace("core"),

@@ -171,6 +171,17 @@ class Tokens:
             return token.instance_url
         return None if self.login_url in LOGIN_HOSTS else self.login_url
 
+    def log_in_as(self, auth: Auth) -> None:
+        """Log in as *auth* says from the next login on; the session that is open lasts until Salesforce ends it.
+
+        Raises:
+            Misconfigured: *auth* leads to another host. An operator starts the bridge anew for that.
+        """
+        if login_url(auth.domain, allow_loopback=self._allow_loopback) != self.login_url:
+            raise Misconfigured("Another Salesforce domain needs a restart.", code="BAD_DOMAIN")
+        with self._lock:
+            self._auth = auth
+
     def current(self) -> Token:
         """Return the live token, logging in if there is none. Raises Deferred or Misconfigured."""
         return self._token or self.renewed(None)

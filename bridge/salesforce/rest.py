@@ -82,6 +82,10 @@ class RestSalesforce:
         """Stop the threads that made calls side by side."""
         self._writer.close()
 
+    def log_in_as(self, auth: Auth) -> None:
+        """Log in by other credentials from the next login on. Raises Misconfigured where they lead to another host."""
+        self._connection.tokens.log_in_as(auth)
+
     @property
     def usage(self) -> tuple[int, int] | None:
         """Calls used and allowed in the last 24 hours as the last answer told, None before the first."""

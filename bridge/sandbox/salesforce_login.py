@@ -81,6 +81,10 @@ class Login:
             self._tokens[token] = (user, self.clock() + self.token_lifetime, 0)
         return token
 
+    def rotate(self, consumer_secret: str) -> None:
+        """Give the app another secret, as an administrator can; the old one is refused from now on."""
+        self._secret = consumer_secret
+
     def revoke_all(self) -> None:
         """End every session, as an administrator can."""
         with self._lock:

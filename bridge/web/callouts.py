@@ -71,14 +71,17 @@ class Hands:
 
 def create_callouts(
     engine: Delivery,
-    keys: Mapping[str, SigningKey],
+    keys: Callable[[], Mapping[str, SigningKey]],
     *,
     org: str | None,
     budget_s: float,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     rate: Rate | None = None,
 ) -> Flask:
-    """Return the app that Apex calls. *org* is the pinned organisation, *budget_s* how long an answer may take."""
+    """Return the app that Apex calls.
+
+    *keys* gives those of now, *org* is the pinned organisation, *budget_s* is how long an answer may take.
+    """
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=wire.MAX_BYTES)
     hands = Hands()
@@ -90,7 +93,7 @@ def create_callouts(
         try:
             body = request.get_data(cache=False)
             now = clock()
-            signature.verify(request.headers.get(signature.HEADER), body, keys, now)
+            signature.verify(request.headers.get(signature.HEADER), body, keys(), now)
             callout = wire.parse(kind, body)
             signature.check_claims(sent_at=callout.sent_at, org=callout.org, expected_org=org, now=now)
             wait_s = rate.take(callout.org, len(callout.received)) if rate else 0.0

@@ -243,7 +243,7 @@ def compose(options: dict[str, Any], clock: Clock | None = None) -> House:
         alert=lambda code, sentence: alerts.append((code, sentence)),
     )
     keys = {"sandbox": SigningKey(secret=SecretStr(options.get("secret", "")))} if options.get("secret") else {}
-    app = create_callouts(engine, keys, org=ORG, budget_s=options.get("budget_s", 8.0))
+    app = create_callouts(engine, lambda: keys, org=ORG, budget_s=options.get("budget_s", 8.0))
     ledger.create()
     slots.start()
     return House(ledger, slots, salesforce, engine, app, clock, alerts)

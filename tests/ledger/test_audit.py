@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
-from bridge.ledger import Ledger, audit
+from bridge.ledger import Ledger, audit, links
+from bridge.ledger.links import Link
 from bridge.ledger.models import audit as rows
 from bridge.ledger.models import audit_head
 
@@ -159,3 +160,17 @@ def test_many_writers_at_once_keep_every_chain_whole(ledger):
     assert broken(ledger) == []
     with ledger.read() as connection:
         assert len(connection.execute(select(rows.c.seq)).all()) == 60
+
+
+def test_an_order_is_found_by_its_number_and_nothing_else_is(ledger: Ledger):
+    order = Link("sales_order", "006A", "salesOrder", "4711", 1, datetime(2026, 11, 20, tzinfo=UTC), "f", number="SO7")
+    with ledger.write() as writing:
+        links.save(writing, [order])
+        writing.say("delivered", "005user", sync="sales_order", source_id="006A", target="salesOrder/4711")
+        writing.say("delivered", "bridge", sync="purchase_order", source_id="006A", target="purchaseOrder/4712")
+        writing.say("delivered", "bridge", sync="order_mirror", source_id="4712", target="salesOrder/4711")
+
+    with ledger.read() as connection:
+        found = audit.about(connection, "so7", 50, [])
+
+    assert [it.sync for it in found] == ["order_mirror", "sales_order"]

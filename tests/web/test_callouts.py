@@ -373,7 +373,9 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Playgroun
     first = json.loads((GOLDEN / "request_account.json").read_text())
     sent = datetime.fromisoformat(first["sentAt"])
     bridge: Bridge = house.bridge
-    app = create_callouts(bridge.engine, keys, org=first["org"], budget_s=2, clock=lambda: sent + timedelta(seconds=2))
+    app = create_callouts(
+        bridge.engine, lambda: keys, org=first["org"], budget_s=2, clock=lambda: sent + timedelta(seconds=2)
+    )
     yield house, app.test_client()
     house.stop()
 

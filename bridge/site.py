@@ -84,7 +84,15 @@ class NetSuiteTable(Choices):
     remittance_field: Name | None = None  # a custom body field that names the Application of a payment or document
 
 
-class Fee(Choices):
+class Taxed(Choices):
+    """What is said of tax beside an item; what is left out is not sent."""
+
+    taxable: bool | None = None  # on the sales order
+    sale_tax_code: Name | None = None
+    purchase_tax_code: Name | None = None
+
+
+class Fee(Taxed):
     """``[fees."Wire Fee"]``: what a fee type is in NetSuite. On the purchase order a withheld fee is negative."""
 
     sale_item: Name | None = None
@@ -98,6 +106,15 @@ class Fee(Choices):
         return self
 
 
+class Tax(Choices):
+    """``[tax]``: tax codes, for accounts that want one on every line. What is left out is not sent."""
+
+    sale_code: Name | None = None  # of a fee on the sales order, and of a credit
+    purchase_code: Name | None = None  # of a line of the purchase order
+    commission_code: Name | None = None  # of a commission that is a vendor bill
+    vendor_code: Name | None = None  # which a vendor has by default
+
+
 class Credits(Choices):
     """``[credits]``: what a credit request becomes: the item on the credit memo, the bank account of a refund."""
 
@@ -105,7 +122,7 @@ class Credits(Choices):
     refund_account: Name | None = None
 
 
-class Part(Choices):
+class Part(Taxed):
     """One component of a bundle: its items as a fee has them, and its share of the bundle's price."""
 
     sale_item: Name | None = None
@@ -286,6 +303,7 @@ class Site(Choices):
     products: dict[str, Fee] = Field(default_factory=dict)
     bundles: dict[str, Bundle] = Field(default_factory=dict)
     purchase: Purchase = Purchase()
+    tax: Tax = Tax()
     credits: Credits = Credits()
     approval: Approval = Approval()
     quotes: Quotes = Quotes()

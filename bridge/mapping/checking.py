@@ -20,7 +20,7 @@ from bridge.ports import Fact, Ref
 # What a rule gives, in the words of `Fact.holds`; what a NetSuite field of each kind takes of it.
 GIVES: Mapping[type, str] = {
     text: "text", money: "number", number: "number", date: "day", instant: "time", flag: "flag", link: "reference",
-    linked: "reference", currency: "reference", crosswalk: "reference", lines: "list",
+    linked: "reference", currency: "reference", lines: "list",
 }  # fmt: skip
 TAKES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "number"),
@@ -145,7 +145,7 @@ def _given(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield "text", (value,)
             else:
                 yield "number", ()
-        case site():
+        case site() | crosswalk():
             yield ("reference" if rule.ref else "", ())
         case compute():
             yield "", ()

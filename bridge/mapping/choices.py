@@ -89,13 +89,17 @@ ROW: Final = "@row"  # on a part of a bundle: the row of the table that the part
 class crosswalk:
     """What a line is in NetSuite: the first field of *tables* that holds something is looked up in its table.
 
-    *tables* are (field of the line, table of the site), *column* is the item's name there, *ref* what it refers to.
+    *tables* are (field of the line, table of the site), *column* is the item's name there, *ref* what it refers to;
+    without one the value itself is given. What is *optional* and not there is the site's choice *otherwise*, or is not
+    sent; anything else refuses the record.
     """
 
     tables: tuple[tuple[str, str], ...]
     column: str
-    ref: str = "item"
+    ref: str | None = "item"
     code: str = "ITEM_UNKNOWN"
+    optional: bool = False
+    otherwise: str | None = None
 
     def reads(self) -> tuple[str, ...]:
         return tuple(field for field, _ in self.tables)
@@ -113,8 +117,13 @@ class crosswalk:
 
     def value(self, source: Fields, context: Context) -> Any:
         row = self.row(source, context.site)
-        if row is not None and row.get(self.column):
-            return Ref(self.ref, name=row[self.column])
+        found = row.get(self.column) if row is not None else None
+        if blank(found) and self.otherwise:
+            found = context.site.get(self.otherwise)
+        if not blank(found):
+            return Ref(self.ref, name=str(found)) if self.ref else found
+        if self.optional:
+            return ABSENT
         named = [(field, table) for field, table in self.tables if not blank(source.get(field))]
         if not named:
             raise missing(self.tables[0][0])
@@ -129,7 +138,9 @@ class crosswalk:
 
     def describe(self) -> str:
         words = [f"of {field} in the table {table}.{self.column}" for field, table in self.tables]
-        return f"{self.ref} {', else '.join(words)}"
+        if self.otherwise:
+            words.append(f"this site's {self.otherwise.replace('_', ' ')}")
+        return f"{self.ref or 'value'} {', else '.join(words)}{', if there is one' if self.optional else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ def _refs(rule: Rule, context: Context) -> Iterator[Ref]:
         case crosswalk():
             rows = [row for _, table in rule.tables for row in context.site.get(table, {}).values()]
             rows += [part for bundle in context.site.get("bundles", {}).values() for part in bundle["parts"]]
-            found = [Ref(rule.ref, name=it) for it in dict.fromkeys(row.get(rule.column) for row in rows) if it]
+            names = [*(row.get(rule.column) for row in rows), context.site.get(rule.otherwise or "")]
+            found = [Ref(rule.ref, name=it) for it in dict.fromkeys(names) if it and rule.ref]
         case when():
             found = [*_refs(rule.then, context), *_refs(rule.otherwise, context)]
     for ref in found:

@@ -102,6 +102,7 @@ BROKER_COMMISSION_BILL = Push(
                     "account": site("commission_account", ref="account"),
                     "amount": AMOUNT,
                     "memo": text("Name", limit=999, cut=True),
+                    "taxCode": site("commission_tax_code", ref="taxCode"),
                 }
             ],
         ),

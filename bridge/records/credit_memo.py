@@ -64,6 +64,7 @@ CREDIT_MEMO = Push(
                     "rate": money("Amount__c", required=True),
                     "amount": money("Amount__c", required=True),
                     "description": text("Reason__c", limit=999, cut=True),
+                    "taxCode": site("sale_tax_code", ref="taxCode"),
                 }
             ],
         ),

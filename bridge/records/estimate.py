@@ -5,7 +5,7 @@ A site without such stages has no quotes. What becomes of the quote when the ord
 
 from bridge.mapping import Push, const, currency, date, is_in, lines, link, money, number, of_lines, site, text
 from bridge.ports import Ref
-from bridge.records.sales_order import SALE_ITEM, TERMS_IN_WORDS, parts, sold
+from bridge.records.sales_order import SALE_ITEM, SALE_TAX, TERMS_IN_WORDS, parts, sold
 
 ESTIMATE = Push(
     name="estimate",
@@ -35,6 +35,7 @@ ESTIMATE = Push(
                 "rate": money("UnitPrice", required=True),
                 "amount": money("TotalPrice", required=True),
                 "description": text("Description", limit=999, cut=True),
+                **SALE_TAX,
             },
         ),
         "subsidiary": site("subsidiary", ref="subsidiary"),

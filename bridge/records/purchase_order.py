@@ -20,7 +20,7 @@ from bridge.mapping import (
     text,
 )
 from bridge.ports import Fields
-from bridge.records.sales_order import APPROVED, ONE, PRODUCTS, TERMS_IN_WORDS, parts
+from bridge.records.sales_order import APPROVED, ONE, PRODUCTS, TERMS_IN_WORDS, of_fee, parts
 
 
 def withheld(line: Fields, site: Fields) -> bool:
@@ -70,6 +70,7 @@ PURCHASE_ORDER = Push(
                     "rate": money("Funded_Amount__c", required=True),
                     "amount": money("Funded_Amount__c", required=True),
                     "description": const("Purchase of receivables"),
+                    "taxCode": site("purchase_tax_code", ref="taxCode"),
                 }
             ],
             fields={
@@ -78,6 +79,7 @@ PURCHASE_ORDER = Push(
                 "rate": signed("UnitPrice"),
                 "amount": signed("TotalPrice"),
                 "description": text("Description", limit=999, cut=True),
+                "taxCode": of_fee("purchase_tax_code", "taxCode", "purchase_tax_code"),
             },
         ),
     },

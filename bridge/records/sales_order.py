@@ -75,6 +75,14 @@ def sold(line: Fields, site: Fields) -> bool:
     return row is None or bool(row.get("sale_item")) or not row.get("purchase_item")
 
 
+def of_fee(column: str, ref: str | None = None, otherwise: str | None = None) -> crosswalk:
+    """Return a rule for what the site says of a fee besides its item; not sent where it says nothing."""
+    return crosswalk((("Fee_Type__c", "fees"),), column, ref, optional=True, otherwise=otherwise)
+
+
+# Whether the customer is taxable is the customer's own; NetSuite takes the order's header from there.
+SALE_TAX = {"isTaxable": of_fee("taxable"), "taxCode": of_fee("sale_tax_code", "taxCode", "sale_tax_code")}
+
 SALES_ORDER = Push(
     name="sales_order",
     label="Sales order",
@@ -104,6 +112,7 @@ SALES_ORDER = Push(
                 "rate": money("UnitPrice", required=True),
                 "amount": money("TotalPrice", required=True),
                 "description": text("Description", limit=999, cut=True),
+                **SALE_TAX,
             },
         ),
         "subsidiary": site("subsidiary", ref="subsidiary"),

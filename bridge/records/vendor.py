@@ -18,5 +18,6 @@ VENDOR = Push(
         "subsidiary": site("subsidiary", ref="subsidiary"),
         "currency": currency(),
         "phone": text("Phone", limit=32, cut=True),
+        "taxItem": site("vendor_tax_code", ref="taxCode"),
     },
 )

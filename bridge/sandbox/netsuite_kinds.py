@@ -64,6 +64,8 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "receivablesAccount": ("account",),
     "customer": ("customer",),
     "company": ("customer", "vendor"),
+    "taxCode": ("salesTaxItem",),
+    "taxItem": ("salesTaxItem",),
     "createdFrom": ("estimate", "salesOrder", "purchaseOrder", "invoice"),
     "salesOrder": ("salesOrder",),
     "recType": ("customRecordType",),
@@ -275,6 +277,7 @@ _KINDS = (
     ),
     Kind("currency", "Currency", "Currencies", "/app/common/multicurrency/currency.nl", created="", modified=""),
     Kind("term", "Term", "Terms", "/app/accounting/otherlists/term.nl", created="", modified=""),
+    Kind("salesTaxItem", "SalesTaxItem", "Tax codes", "/app/common/item/taxitem.nl", created="", modified=""),
     Kind("priceLevel", "PriceLevel", "Price levels", "/app/common/otherlists/pricelevel.nl", created="", modified=""),
     Kind(
         "customerStatus",

@@ -29,6 +29,8 @@ def seed(store: Store) -> None:
         _add(store, "subsidiary", key, name=name, isInactive="false", currency=usd, country="_unitedStates")
     for key, (name, days) in enumerate((("Net 15", 15), ("Net 30", 30), ("Net 60", 60), ("Due on receipt", 0)), 1):
         _add(store, "term", key, name=name, daysUntilNetDue=str(days), isInactive="false")
+    for key, name in ((51, "Exempt"), (52, "Standard Rate")):
+        _add(store, "salesTaxItem", key, itemId=name, isInactive="false")
     for key, name in ((-1, "Custom"), (1, "Base Price")):
         _add(store, "priceLevel", key, name=name, isInactive="false")
     # Standard statuses have fixed ids in every account (assumption): 13 is a closed-won customer.

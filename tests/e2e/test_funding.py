@@ -310,3 +310,41 @@ def test_a_site_may_have_a_vendor_bill_as_commission(open_company: Callable[...,
     assert (company.item(line["account"]), Decimal(line["amount"])) == ("Commission Expense", Decimal("1000"))
     assert company.row(application)["NetSuite_Commission_Id__c"] == bill.id
     assert company.status(application) in ("delivered", "unchanged")
+
+
+def test_taxability_is_on_every_record_that_can_carry_it(open_company: Callable[..., Company], tmp_path: Path) -> None:
+    shipped = (Path(__file__).parents[2] / "bridge" / "demo.toml").read_text()
+    config = tmp_path / "bridge.toml"
+    own = '[fees."Wire Fee"]\ntaxable = true\nsale_tax_code = "Standard Rate"\n'
+    shipped = shipped.replace('[fees."Wire Fee"]\n', own).replace('"Wire Fee"\ntaxable = false', '"Wire Fee"')
+    codes = "".join(f'{name}_code = "Exempt"\n' for name in ("sale", "purchase", "commission", "vendor"))
+    config.write_text(f'{shipped}\n[netsuite]\ncommission = "vendor_bill"\n[tax]\n{codes}')
+    company = open_company(config=config)
+    account = company.account(Taxable__c=True)
+
+    application, _ = company.application(account, broker=company.account("Wayfinder Brokers"))
+
+    sold = company.made("salesOrder", application).lists["itemList"]
+    assert {company.item(it["item"]): (it["isTaxable"], company.item(it["taxCode"])) for it in sold} == {
+        "Origination Fee": ("false", "Exempt"),
+        "Wire Fee": ("true", "Standard Rate"),
+        "Legal Fee": ("false", "Exempt"),
+    }
+    bought = company.made("purchaseOrder", application).lists["itemList"]
+    assert [company.item(it["taxCode"]) for it in bought] == ["Exempt"] * 3
+    (owed,) = company.made("vendorBill", application).lists["expenseList"]
+    assert company.item(owed["taxCode"]) == "Exempt"
+    assert company.item(company.made("vendor", account).fields["taxItem"]) == "Exempt"
+    assert company.made("customer", account).fields["taxable"] == "true"
+
+
+def test_a_tax_code_that_netsuite_does_not_know_is_named(open_company: Callable[..., Company], tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "bridge" / "demo.toml"
+    config = tmp_path / "bridge.toml"
+    config.write_text(shipped.read_text() + '\n[tax]\nsale_code = "Exmept"\n')
+    company = open_company(config=config)
+
+    application, _ = company.application(company.account())
+
+    assert company.orders() == [] or all(it.kind != "salesOrder" for it in company.orders())
+    assert "Exmept" in company.row(application)["NetSuite_Error__c"]

@@ -110,3 +110,11 @@ def sign_out(
         ended = people.end_all(writing, name)
         writing.say("signed_out", "operator", detail=name or "everybody")
     out.print(f"{ended} sessions ended.")
+
+
+@console_app.command("error-codes")
+def error_codes() -> None:
+    """Print every error code with its sentence and who can fix it, as Markdown."""
+    from bridge.catalogue import markdown
+
+    sys.stdout.write(markdown())

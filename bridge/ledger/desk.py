@@ -1,6 +1,6 @@
 """What people look at: messages by state, one message with all that happened to it, lag and latency.
 
-Read only. Long lists are paged by key, so a page costs the same however long the history is.
+Read only; lists and searches are `bridge.ledger.finding`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from bridge.ledger.models import (
     slot,
 )
 
-PAGE = 50
+NEWEST = 50_000  # messages that are looked through for what no index finds
+LANES = 200  # that are looked at for the oldest work
 SAMPLE = 500  # the newest deliveries, from which latency is taken
 
 
@@ -41,14 +42,6 @@ class Overview:
     latency: dict[str, tuple[float, float]]  # sync → (p50, p95) in seconds
     late: int
     pauses: list[marks.Pause]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Messages, newest first; *next_before* is the key of the next page, None at the end."""
-
-    rows: list[Row[Any]]
-    next_before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +94,6 @@ def latency(connection: Connection) -> dict[str, tuple[float, float]]:
     }
 
 
-def page(
-    connection: Connection,
-    *,
-    states: Sequence[str] = (),
-    search: str = "",
-    before: int | None = None,
-    most: int = PAGE,
-) -> Page:
-    """Return messages in *states* that match *search*: an id of either system, a correlation, a code or a sync."""
-    query = select(message).order_by(message.c.id.desc()).limit(most + 1)
-    if states:
-        query = query.where(message.c.state.in_(list(states)))
-    if before is not None:
-        query = query.where(message.c.id < before)
-    if search:
-        word = search.strip()
-        named = [column == word for column in (message.c.source_id, message.c.target_id, message.c.correlation)]
-        linked = select(link.c.source_id).where(or_(link.c.target_id == word, link.c.number == word))
-        query = query.where(
-            or_(*named, message.c.code == word, message.c.sync == word, message.c.source_id.in_(linked))
-        )
-    rows = list(connection.execute(query))
-    return Page(rows[:most], rows[most - 1].id if len(rows) > most else None)
-
-
 def history(connection: Connection, message_id: int) -> History | None:
     row = connection.execute(select(message).where(message.c.id == message_id)).first()
     if row is None:
@@ -167,10 +135,16 @@ def errors(connection: Connection) -> list[Row[Any]]:
 
 
 def waiting_since(connection: Connection, now: datetime) -> datetime | None:
-    """Return since when the oldest message waits that could be sent now, were anybody quick enough."""
-    due = select(lane.c.key).where(lane.c.due_at <= now)
+    """Return since when the oldest message waits that could be sent now, were anybody quick enough.
+
+    Looks at the lanes that have been due for longest.
+    """
+    longest = select(lane.c.key).where(lane.c.due_at <= now).order_by(lane.c.due_at).limit(LANES)
+    due = list(connection.execute(longest).scalars())
+    if not due:
+        return None
     query = select(func.min(message.c.created_at)).where(
-        message.c.queue.in_(due), message.c.state.in_(OPEN), or_(message.c.due_at.is_(None), message.c.due_at <= now)
+        message.c.queue.in_(due), or_(message.c.due_at.is_(None), message.c.due_at <= now)
     )
     found: datetime | None = connection.execute(query).scalar()
     return found
@@ -184,9 +158,12 @@ def last_call(connection: Connection) -> datetime | None:
 
 
 def came_late(connection: Connection, since: datetime) -> int:
-    """Return how many changes the sweep found since then that no callout had brought."""
-    query = select(func.count()).where(message.c.origin == "sweep", message.c.created_at > since)
-    return int(connection.execute(query).scalar_one())
+    """Return how many changed records the sweep found since then that no callout had told of, among the newest."""
+    newest = select(func.coalesce(func.max(message.c.id), 0) - NEWEST).scalar_subquery()
+    swept = select(message.c.source_id, message.c.version, message.c.modified_at).where(
+        message.c.id > newest, message.c.origin == "sweep", message.c.created_at > since
+    )
+    return int(connection.execute(select(func.count()).select_from(swept.distinct().subquery())).scalar_one())
 
 
 def money_waiting(connection: Connection, syncs: Sequence[str]) -> datetime | None:

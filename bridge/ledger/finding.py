@@ -14,7 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    String,
+    and_,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    union_all,
+)
 
 from bridge.ledger.desk_models import named, triage
 from bridge.ledger.models import IS_DONE, NEEDS, OPEN, SETTLED, WAITS, link, message
@@ -71,6 +85,9 @@ class Cause:
 
 def page(connection: Connection, wanted: Wanted, *, before: int | None = None, most: int = PAGE) -> Page:
     """Return the messages that are like *wanted*."""
+    if wanted.states and wanted == Wanted(states=wanted.states):
+        rows = _of_states(connection, wanted.states, before, most + 1)
+        return Page(rows[:most], rows[most - 1].id if len(rows) > most else None)
     query, is_bounded = _query(connection, wanted)
     if query is None:
         return Page([], None)
@@ -85,6 +102,17 @@ def page(connection: Connection, wanted: Wanted, *, before: int | None = None, m
     if len(rows) > most:
         return Page(rows[:most], rows[most - 1].id)
     return Page(rows, floor or None, floor or None)
+
+
+def _of_states(connection: Connection, states: Sequence[str], before: int | None, most: int) -> list[Row[Any]]:
+    """Return the newest messages in *states*: a few of each from its own end of the index, then the newest of those."""
+    parts = []
+    for state in states:
+        part = select(message.c.id).where(message.c.state == state)
+        part = part if before is None else part.where(message.c.id < before)
+        parts.append(select(part.order_by(message.c.id.desc()).limit(most).subquery().c.id))
+    numbers = sorted(connection.execute(union_all(*parts)).scalars(), reverse=True)[:most]
+    return by_numbers(connection, numbers)
 
 
 def ids(connection: Connection, wanted: Wanted, most: int) -> list[int]:
@@ -212,13 +240,18 @@ def counts(connection: Connection, states: Sequence[str]) -> dict[str, int]:
 def causes(connection: Connection) -> list[Cause]:
     """Return what needs a person, grouped by cause, the most frequent first."""
     # The index alone answers this; reasons and times are looked up for each cause.
+    code, who = literal_column("code", String), literal_column("who", String)
+    number = literal_column("id", Integer)
+    # SQLite would rather look each message up by its state; it must be told.
+    hint = " INDEXED BY message_cause" if connection.dialect.name == "sqlite" else ""
     grouped = (
         select(
-            message.c.code, message.c.who, func.count().label("number"),
-            func.min(message.c.id).label("oldest"), func.max(message.c.id).label("newest"),
+            code.label("code"), who.label("who"), func.count().label("number"),
+            func.min(number).label("oldest"), func.max(number).label("newest"),
         )
+        .select_from(text(f"message{hint}"))
         .where(text(NEEDS))
-        .group_by(message.c.code, message.c.who)
+        .group_by(code, who)
         .order_by(func.count().desc())
         .limit(100)
     )  # fmt: skip

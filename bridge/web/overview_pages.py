@@ -43,10 +43,13 @@ def add(app: Flask, desk: Desk) -> None:
             late = looking.came_late(connection, now - timedelta(days=1))
             plans = triage.count_waiting(connection)
             causes = finding.causes(connection)[:5]
+        # Pauses and failures are told on this page in another way.
+        others = [it for it in worries if it.key.split(":", 1)[0] not in ("paused", "failed", "local")]
+        local = [it.key.removeprefix("local:") for it in worries if it.key.startswith("local:")]
         waiting = sum(counts.get(it, 0) for it in OPEN)
         person = sum(counts.get(it, 0) for it in NEEDS_PERSON)
         lag = now - waits_since if waits_since else timedelta(0)
-        mood = "bad" if pauses else "warn" if lag > LATE or person or worries else "good"
+        mood = "bad" if pauses else "warn" if lag > LATE or person or others else "good"
         return render_template(
             "overview.html",
             now=now,
@@ -62,7 +65,8 @@ def add(app: Flask, desk: Desk) -> None:
             last_hours=sum(it.outcomes.get("delivered", 0) for it in hours[-2:]),
             waits=[(obj(_source(desk, sync)), _label(desk, sync), *times) for sync, times in waits.items()],
             pauses=pauses,
-            worries=worries,
+            worries=others,
+            local=local,
             late=late,
             plans=plans,
             causes=causes,

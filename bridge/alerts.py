@@ -59,6 +59,8 @@ def through_apprise(urls: Sequence[str]) -> Channel:
     """
     import apprise
 
+    # Its finer lines tell the URLs, and with them what is as good as a password, whatever level anybody chooses.
+    logging.getLogger("apprise").addFilter(_is_warning)
     everybody = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
         if not everybody.add(url):
@@ -69,6 +71,10 @@ def through_apprise(urls: Sequence[str]) -> Channel:
         return bool(everybody.notify(title=event.title, body=event.sentence, notify_type=kind))
 
     return tell
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def to_webhook(url: str, secret: bytes) -> Channel:

@@ -73,14 +73,35 @@ def start(
     record_requests: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Playground:
-    """Start everything on this machine; port 0 takes any that is free. *settings* differ from the sandbox's own."""
+    """Start everything on this machine; port 0 takes any that is free. *settings* differ from the sandbox's own.
+
+    Credentials among them are those that both fakes accept.
+    """
     schema = schema_dir or Path(suitetalk_wsdl.__file__).parent / "2025_2"
+    names = ("netsuite_consumer_key", "netsuite_consumer_secret", "netsuite_token_id", "netsuite_token_secret")
+    accepted: dict[str, str] = {name: f"sandbox-{name.removeprefix('netsuite_').replace('_', '-')}" for name in names}
+    accepted |= {"salesforce_client_secret": "sandbox-consumer-secret"}
+    accepted |= {name: it.get_secret_value() for name, it in (settings or {}).items() if name in accepted}
     netsuite = FakeNetSuite(
-        schema_dir=schema, account=ACCOUNT, latency=latency, concurrency=concurrency, record_requests=record_requests
+        schema_dir=schema,
+        account=ACCOUNT,
+        latency=latency,
+        concurrency=concurrency,
+        record_requests=record_requests,
+        consumer_key=accepted["netsuite_consumer_key"],
+        consumer_secret=accepted["netsuite_consumer_secret"],
+        token_id=accepted["netsuite_token_id"],
+        token_secret=accepted["netsuite_token_secret"],
     )
     metadata = Path(salesforce_metadata.__file__).parent / "force-app" / "main" / "default"
-    secret = secrets.token_hex(32)
-    salesforce = FakeSalesforce(metadata_dir=metadata, org_id=ORG_ID, signing_key=("sandbox", secret))
+    keys = (settings or {}).get("signing_keys") or {"sandbox": SigningKey(secret=SecretStr(secrets.token_hex(32)))}
+    kid, key = next(iter(keys.items()))
+    salesforce = FakeSalesforce(
+        metadata_dir=metadata,
+        org_id=ORG_ID,
+        signing_key=(kid, key.secret.get_secret_value()),
+        consumer_secret=accepted["salesforce_client_secret"],
+    )
     servers = (
         SandboxServer(salesforce, port=salesforce_port).start(),
         SandboxServer(netsuite, port=netsuite_port).start(),
@@ -88,18 +109,14 @@ def start(
     own: dict[str, Any] = {
         "environment": "sandbox",
         "database_url": f"sqlite:///{database}",
-        "signing_keys": {"sandbox": SigningKey(secret=SecretStr(secret))},
+        "signing_keys": keys,
         "netsuite_account": ACCOUNT,
-        "netsuite_consumer_key": SecretStr("sandbox-consumer-key"),
-        "netsuite_consumer_secret": SecretStr("sandbox-consumer-secret"),
-        "netsuite_token_id": SecretStr("sandbox-token-id"),
-        "netsuite_token_secret": SecretStr("sandbox-token-secret"),
         "netsuite_url": servers[1].url,
         "netsuite_concurrency": concurrency,
         "salesforce_url": servers[0].url,
         "salesforce_org_id": ORG_ID,
         "salesforce_client_id": "sandbox-consumer-key",
-        "salesforce_client_secret": SecretStr("sandbox-consumer-secret"),
+        **{name: SecretStr(text) for name, text in accepted.items()},
     }
     site, problems = read(config or Path(__file__).parent / "demo.toml")
     if problems:

@@ -208,9 +208,12 @@ def fold(name: str) -> str:
     return " ".join(name.casefold().split())[:80]
 
 
-def names(connection: Connection, source_ids: Sequence[str]) -> dict[str, str]:
-    """Return the names that are known of records."""
-    wanted = list(dict.fromkeys(source_ids))
+CONTACT = "003"  # what ids of Contacts begin with
+
+
+def names(connection: Connection, source_ids: Sequence[str], *, of_people: bool) -> dict[str, str]:
+    """Return the names that are known of records; those of Contacts only where names *of_people* are asked for."""
+    wanted = [it for it in dict.fromkeys(source_ids) if of_people or not it.startswith(CONTACT)]
     query = select(named.c.source_id, named.c.name).where(named.c.source_id.in_(wanted))
     return {row.source_id: row.name for row in connection.execute(query)} if wanted else {}
 

@@ -28,7 +28,7 @@ def add(app: Flask, desk: Desk) -> None:
         with engine.ledger.read() as connection:
             rows = finding.applications(connection, search)
             if search and not rows:
-                named = finding.names(connection, finding.records(connection, search))
+                named = finding.names(connection, finding.records(connection, search), of_people=False)
                 rows = [row for row in finding.by_sources(connection, list(named)) if row.kind == "Opportunity"]
         return render_template("applications.html", rows=rows, search=search)
 

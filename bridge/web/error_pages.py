@@ -14,7 +14,7 @@ from bridge import handling
 from bridge.errors import BridgeError
 from bridge.ledger import finding, messages, triage
 from bridge.ledger.triage import Plan
-from bridge.web.access import person
+from bridge.web.access import may, person
 from bridge.web.desk import Desk
 from bridge.web.message_pages import wanted
 
@@ -67,9 +67,9 @@ def add(app: Flask, desk: Desk) -> None:
         one = found(plan_id)
         with engine.ledger.read() as connection:
             rows = messages.by_ids(connection, one.ids[:SHOWN])
-            names = finding.names(connection, [row.source_id for row in rows])
+            names = finding.names(connection, [row.source_id for row in rows], of_people=may("edit"))
         changed = None
-        if one.action == "edit" and rows and one.state != triage.DONE:
+        if one.action == "edit" and rows and one.state != triage.DONE and may("edit"):
             try:
                 changed = handling.edited(engine, rows[0], one.value or json.dumps({}))
             except BridgeError:

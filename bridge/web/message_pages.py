@@ -21,7 +21,7 @@ from bridge.ledger import desk as looking
 from bridge.ledger.finding import Wanted
 from bridge.ledger.models import OPEN
 from bridge.spreadsheet import cell
-from bridge.web.access import person
+from bridge.web.access import may, person
 from bridge.web.desk import GROUPS, Desk
 from bridge.web.words import moment, obj, shown
 
@@ -60,7 +60,7 @@ def add(app: Flask, desk: Desk) -> None:
             counting.fold_names(engine.ledger)  # what came within the last minute is found by name too
         with engine.ledger.read() as connection:
             found = finding.page(connection, asked, before=request.args.get("before", type=int))
-            names = finding.names(connection, [row.source_id for row in found.rows])
+            names = finding.names(connection, [row.source_id for row in found.rows], of_people=may("edit"))
             notes = triage.of(connection, [row.id for row in found.rows])
         query = {name: value for name, value in request.args.items() if name not in ("before", "said") and value}
         return render_template(
@@ -80,17 +80,19 @@ def add(app: Flask, desk: Desk) -> None:
             if found is None:
                 abort(404)
             note = triage.of(connection, [message_id]).get(message_id)
-            name = finding.names(connection, [found.row.source_id]).get(found.row.source_id)
+            names = finding.names(connection, [found.row.source_id], of_people=may("edit"))
             edits = triage.edits(connection, message_id)
             exchange = exchanges.of(connection, message_id)
         row = found.row
-        source = plain.loads(row.payload)
+        # Values are of people, too: they are for those who may correct one.
+        source = plain.loads(row.payload) if may("edit") else {}
+        edits, exchange = (edits, exchange) if may("edit") else ([], None)
         push = engine.syncs.pushes.get(row.sync)
         return render_template(
             "message.html",
             found=found,
             row=row,
-            name=name,
+            name=names.get(found.row.source_id),
             note=note,
             tags=triage.words_of(note),
             links=[(one, desk.netsuite_page(one.target_kind, one.target_id)) for one in found.links],

@@ -231,7 +231,7 @@ def salesforce_writes(syncs: Syncs) -> dict[str, tuple[str, ...]]:
         for child in it.children:
             found.setdefault(child.target, []).extend(("NetSuite_Key__c", child.parent, *child.fields))
         if it.totals is not None:
-            found.setdefault(it.target, []).append(it.totals.running)
+            found.setdefault(it.target, []).extend((it.totals.running, *it.totals.converted))
             found.setdefault(it.totals.parent_kind, []).extend((it.totals.total, it.totals.remaining))
     return {kind: tuple(dict.fromkeys(fields)) for kind, fields in found.items()}
 

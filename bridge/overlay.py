@@ -36,6 +36,7 @@ def choices(site: Site) -> dict[str, Any]:
     return {
         "subsidiary": site.site.subsidiary,
         "currency": site.site.currency,
+        "rate_of": site.site.rate_of,
         "new_customer_stage": site.site.customer_stage,
         "approval_stages": site.approval.stages,
         "quote_stages": site.quotes.stages,

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -179,7 +180,15 @@ class Window:
     skipped: Sequence[Skipped] = ()
 
 
-class CountedSystem(System, Protocol):
+class RateSource(Protocol):
+    """Whoever's exchange rates count: NetSuite."""
+
+    def rate(self, source: str, target: str, on: date) -> Decimal | None:
+        """Say what one unit of currency *source* was worth in *target* on a day; None where there is no rate."""
+        ...
+
+
+class CountedSystem(System, RateSource, Protocol):
     """A system that says how many records changed, so that a pull can prove that it has them all: NetSuite."""
 
     def windows(self, kind: str, since: datetime, until: datetime) -> Iterator[Window]:

@@ -364,7 +364,8 @@ class _Step:
         if (pull := next((it for it in self.syncs.pulls.values() if it.totals is not None), None)) is None:
             self.changes.set(row, SUPERSEDED)
             return None
-        return Work(row, self.leases[row.lane], pull, [])
+        chosen = {name: self.syncs.context.site[name] for name in ("currency", "rate_of")}
+        return Work(row, self.leases[row.lane], pull, [], parts=chosen)
 
     def _status(self, row: Row[Any]) -> Work | None:
         if (found := standing(self.writing.connection, [row.source_id], self.url).get(row.source_id)) is None:

@@ -18,7 +18,7 @@ from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncert
 from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
-from bridge.ports import MirrorSystem, Record, Ref, System, Written
+from bridge.ports import CountedSystem, MirrorSystem, RateSource, Record, Ref, System, Written
 from bridge.work import Work
 
 NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
@@ -34,7 +34,12 @@ class Sent:
 
 
 def send(
-    work: Sequence[Work], netsuite: System, salesforce: MirrorSystem, *, interactive: bool, keep: Callable[[], None]
+    work: Sequence[Work],
+    netsuite: CountedSystem,
+    salesforce: MirrorSystem,
+    *,
+    interactive: bool,
+    keep: Callable[[], None],
 ) -> list[Sent]:
     """Send *work*, each piece settled on its own, in order.
 
@@ -50,7 +55,7 @@ def send(
         keep()
     except Overtaken:
         return [*there, *map(_not_sent, others)]
-    balances = _balances([it for it in others if it.row.sync == totals.SYNC], salesforce)
+    balances = _balances([it for it in others if it.row.sync == totals.SYNC], netsuite, salesforce)
     settled = {it.work.row.id for it in balances}
     rows = [it for it in others if it.row.id not in settled]
     written = _to_salesforce(rows, salesforce, interactive)
@@ -62,7 +67,7 @@ def _not_sent(work: Work) -> Sent:
     return Sent(work, Deferred("Other hands took over one of its lanes before it was sent.", code="OVERTAKEN"))
 
 
-def _balances(work: list[Work], salesforce: MirrorSystem) -> list[Sent]:
+def _balances(work: list[Work], netsuite: RateSource, salesforce: MirrorSystem) -> list[Sent]:
     """Fill in what each piece of balance work writes; return those that could not be read or need no writing."""
     done: list[Sent] = []
     by_pull: dict[str, list[Work]] = {}
@@ -74,12 +79,17 @@ def _balances(work: list[Work], salesforce: MirrorSystem) -> list[Sent]:
         if not isinstance(pull, Pull) or pull.totals is None:
             continue
         try:
-            found = totals.refreshed(salesforce, pull, pull.totals, [it.row.source_id for it in own])
+            money = totals.Money(netsuite, own[0].parts["currency"], own[0].parts["rate_of"])
+            found = totals.refreshed(salesforce, pull, pull.totals, [it.row.source_id for it in own], money)
         except BridgeError as error:
             done += [Sent(it, error) for it in own]
             continue
         for it in own:
-            it.records = found.get(it.row.source_id, [])
+            records = found.get(it.row.source_id, [])
+            if isinstance(records, BridgeError):
+                done.append(Sent(it, records))
+                continue
+            it.records = records
             if not it.records:
                 done.append(Sent(it, Written(Ref(it.row.source_kind, id=it.row.source_id))))
     return done

@@ -71,6 +71,7 @@ class SiteTable(Choices):
 
     subsidiary: Name | None = None  # needed in a NetSuite OneWorld account, refused by any other
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    rate_of: Literal["posting", "deal"] = "posting"  # the day whose rate converts a payment in another currency
     timezone: Annotated[Name, AfterValidator(_zone)] = "America/Los_Angeles"
     customer_stage: Literal["_lead", "_prospect", "_customer"] = "_prospect"
     vendor_name: Annotated[Name, AfterValidator(_template)] = "{Name} (Vendor)"

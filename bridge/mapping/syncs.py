@@ -204,6 +204,8 @@ class Totals(Belongs):
     """After rows were written: add *amount* up per *parent* in *order*, from *start*, and write the balances.
 
     ``running`` is the field of the row that holds the balance after it; ``total`` and ``remaining`` are the parent's.
+    An amount in another *currency* than the parent's is converted by the rate of the day in *posted* (a field of the
+    row) or *agreed* (of the parent), as the site chooses; *converted* are the row's fields for amount, rate and day.
     """
 
     order: tuple[str, ...]
@@ -211,6 +213,10 @@ class Totals(Belongs):
     running: str
     total: str
     remaining: str
+    currency: str
+    converted: tuple[str, str, str]
+    posted: str
+    agreed: str
 
 
 Sync = Push | Pull

@@ -46,11 +46,12 @@ class Names:
         self._types: dict[str, tuple[datetime, str]] = {}
         self._currencies: tuple[datetime, dict[str, str]] | None = None
         self._symbols: dict[str, str] = {}
+        self._base: set[str] = set()
 
     def through(self, bindings: Bindings, call: Call) -> Names:
         """Return the same knowledge, asked for through other bindings: ids do not depend on them."""
         other = Names(bindings, call, self._clock)
-        other._ids, other._types, other._symbols = self._ids, self._types, self._symbols
+        other._ids, other._types, other._symbols, other._base = self._ids, self._types, self._symbols, self._base
         other._currencies = self._currencies
         return other
 
@@ -78,7 +79,8 @@ class Names:
     def _learn(self, record: Record) -> BridgeError | None:
         fresh = Names(self._bindings, self._call, self._clock)
         # What the account has few of is asked for once: a fresh look at it brings all of it.
-        fresh._types, fresh._currencies, fresh._symbols = self._types, self._currencies, self._symbols
+        fresh._types, fresh._currencies = self._types, self._currencies
+        fresh._symbols, fresh._base = self._symbols, self._base
         try:
             if is_custom(record.ref.kind):
                 fresh.custom_type(record.ref.kind, interactive=False)
@@ -133,10 +135,24 @@ class Names:
             for word in (fields.get("name"), fields.get("symbol")):
                 if word and one.get("internalId") and not fields.get("isInactive"):
                     found[str(word).upper()] = one.get("internalId") or ""
+            if fields.get("isBaseCurrency") is True:
+                self._base.add(one.get("internalId") or "")
             if fields.get("symbol") and one.get("internalId"):
                 self._symbols[one.get("internalId") or ""] = str(fields["symbol"]).upper()
         self._currencies = (self._clock(), found)
         return found
+
+    def symbols(self) -> dict[str, str]:
+        """Return the ISO symbol of every currency by its id."""
+        if not self._symbols:
+            self.currencies(interactive=False)
+        return self._symbols
+
+    def is_base(self, currency: Ref) -> bool:
+        """Say whether *currency* is the account's own; True too where that is not known, as with a single currency."""
+        if not self._symbols:
+            self.currencies(interactive=False)
+        return not self._base or currency.id in self._base
 
     def symbol(self, currency: Ref) -> Ref:
         """Return *currency* named by its ISO symbol: a record names it in the account's own words ("US Dollar")."""

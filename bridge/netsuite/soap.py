@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -24,10 +26,12 @@ from lxml import etree
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite import checks, codec, envelopes, faults, showing
 from bridge.netsuite.criteria import criteria, within
+from bridge.netsuite.fitting import Fitting
 from bridge.netsuite.kinds import CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.lists import Lists, Ready
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import Identity, TokenCredentials
+from bridge.netsuite.rates import Rates
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
 from bridge.netsuite.transport import Limits, Transport, new_session
 from bridge.netsuite.windows import SMALLEST_PAGE, Windows
@@ -40,18 +44,13 @@ LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]+")  # what REST paths allow too (NetSuite Help section_156334828635)
 PAGE_SIZE = 1000  # the largest a synchronous search may have (NetSuite Help section_N3418637)
 GET_LIST = 1000  # records in one getList
-DEFAULT_KINDS = (
-    "customer", "vendor", "contact", "salesOrder", "purchaseOrder", "customerPayment", "invoice",
-)  # fmt: skip
+DEFAULT_KINDS = ("customer", "vendor", "contact", "salesOrder", "purchaseOrder", "customerPayment", "invoice")
+_UTC_NOW = partial(datetime.now, UTC)
 
 
 def account_host(account: str) -> str:
     """Return the account's part of a host name: ``1234567_SB1`` → ``1234567-sb1``."""
     return account.lower().replace("_", "-")
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class SoapNetSuite:
@@ -81,7 +80,7 @@ class SoapNetSuite:
         session: requests.Session | None = None,
         application_base_url: str | None = None,
         allow_loopback: bool = False,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = _UTC_NOW,
         limits: Limits | None = None,
         page_size: int = PAGE_SIZE,
         pool_size: int = 8,
@@ -108,6 +107,8 @@ class SoapNetSuite:
     def _bind(self, wire: Wire, names: Names) -> None:
         self._bindings, self._wire, self._names = wire.bindings, wire, names
         self._reader, self.bindings, self.selectable = Reader(wire.bindings), wire.bindings, names.selectable
+        self._rates = Rates(wire.ask, names, self._clock)
+        self._fitting = Fitting(lambda refs: self._get(refs, False), names, self._clock)
         # Of its own for each set: requests built from two sets cannot go out as one list.
         self._lists = Lists(wire.slots, self._call, self._shown)
 
@@ -151,7 +152,8 @@ class SoapNetSuite:
             # The caller's right to write these records is good for one call only; the names are known next time.
             stopped = Deferred("Names had to be looked up in NetSuite first.", code="NAMES_FIRST", throttled=True)
         outcomes.update(self._lists.send(ready, interactive=interactive, stopped=stopped))
-        return [outcomes[position] for position in takewhile(outcomes.__contains__, range(len(records)))]
+        told = takewhile(lambda it: it[0] in outcomes, enumerate(records))
+        return [self._fitting.explained(record, outcomes[position]) for position, record in told]
 
     def _encoded(self, record: Record, interactive: bool) -> tuple[Kind, Any]:
         kind = self._kind(record.ref.kind)
@@ -163,6 +165,7 @@ class SoapNetSuite:
             )
         type_id = self._type_id(record.ref.kind, interactive)
         resolved = self._names.resolve(record, interactive=interactive)
+        self._fitting.check(resolved)
         return kind, codec.encode(self._bindings, kind, resolved, type_id=type_id)
 
     def _shown(self, chunk: list[Ready], error: BridgeError) -> list[Written | BridgeError]:
@@ -329,6 +332,10 @@ class SoapNetSuite:
         """NetSuite's own clock, aware UTC."""
         found = self._wire.ask("getServerTime", interactive=False)
         return _instant(text(child(found, "serverTime")) or "")
+
+    def rate(self, source: str, target: str, on: date) -> Decimal | None:
+        """Say what one unit of *source* was worth in *target* on a day; see the port."""
+        return self._rates.rate(source, target, on)
 
     def url(self, ref: Ref) -> str | None:
         """The page of *ref* in NetSuite's own interface; None without an id or a page."""

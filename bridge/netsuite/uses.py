@@ -26,6 +26,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "getSelectValue": ("tokenPassport",),
     "getDeleted": ("tokenPassport",),
     "getServerTime": ("tokenPassport",),
+    "getCurrencyRate": ("tokenPassport",),
     "search": ("tokenPassport", "searchPreferences"),
     "searchMoreWithId": ("tokenPassport", "searchPreferences"),
 }

@@ -50,6 +50,7 @@ NAMES = frozenset([*(push.name for push in PUSHES), *(pull.name for pull in PULL
 DEFAULT_SITE: Mapping[str, Any] = {
     "subsidiary": None,
     "currency": "USD",
+    "rate_of": "posting",
     "new_customer_stage": "_prospect",
     "approval_stages": ("Approved", "Funded"),
     "quote_stages": (),

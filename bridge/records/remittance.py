@@ -75,5 +75,9 @@ REMITTANCE = Pull(
         running="Running_Balance__c",
         total="Remitted_Amount__c",
         remaining="Remaining_Balance__c",
+        currency="Currency__c",
+        converted=("Converted_Amount__c", "Conversion_Rate__c", "Conversion_Date__c"),
+        posted="Payment_Date__c",
+        agreed="Funding_Date__c",
     ),
 )

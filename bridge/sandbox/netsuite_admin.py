@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +196,15 @@ class Admin:
             self._store.changed(record)
             self._store.renames += record.name != name
             return record
+
+    def rate(self, currency: str, rate: str, date: str, base: str = "USD") -> list[str]:
+        """Set what one unit of *currency* is worth in *base* from *date* on; both by their symbols."""
+        with self._fake.lock:
+            pair = (self._currency(currency).id, self._currency(base).id)
+            rates = self._store.rates.setdefault(pair, [])
+            rates.append((datetime.fromisoformat(date).date(), str(Decimal(rate))))
+            rates.sort()
+            return [f"{since} {value}" for since, value in rates]
 
     def merge(self, into: str, **names: str) -> Stored:
         """Merge a customer or vendor *into* another: what was its own moves, and it counts as deleted (assumption)."""

@@ -15,7 +15,7 @@ from bridge.sandbox.netsuite_kinds import ITEMS, KINDS, REFERENCES
 from bridge.sandbox.netsuite_render import Detail, Writer
 from bridge.sandbox.netsuite_rules import NotSimulated, Refusal
 from bridge.sandbox.netsuite_search import Criteria, date_window, parse
-from bridge.sandbox.netsuite_store import Store, Stored, pacific
+from bridge.sandbox.netsuite_store import PACIFIC, Store, Stored, midnight, pacific
 
 if TYPE_CHECKING:
     from bridge.sandbox.netsuite_operations import Call
@@ -111,6 +111,35 @@ class Lookups:
     def do_getServerTime(self, call: Call) -> bytes:  # noqa: N802 - named by the protocol
         time = f"<platformCore:serverTime>{pacific(self.store.now())}</platformCore:serverTime>".encode()
         return _open("getServerTimeResult") + self.writer.status() + time + _close("getServerTimeResult")
+
+    def do_getCurrencyRate(self, call: Call) -> bytes:  # noqa: N802 - named by the protocol
+        """Every pair's newest rate up to the day asked for, today's by default (section_N3492280).
+
+        One unit of ``fromCurrency`` is worth ``exchangeRate`` units of ``baseCurrency`` (inferred from its samples).
+        """
+        wanted = {_local(it.tag): it for it in next(iter(_children(call)))}
+        given = wanted["effectiveDate"].text if "effectiveDate" in wanted else None
+        moment = datetime.fromisoformat(given) if given else self.store.now()
+        day = moment.astimezone(PACIFIC).date()
+        asked = [wanted[it].get("internalId") if it in wanted else None for it in ("fromCurrency", "baseCurrency")]
+        rows = []
+        for pair, rates in self.store.rates.items():
+            known = [it for it in rates if it[0] <= day]
+            if not known or any(one not in (None, own) for one, own in zip(asked, pair, strict=True)):
+                continue
+            refs = "".join(
+                f'<platformCore:{tag} internalId="{it}"><platformCore:name>{self.store.records["currency"][it].name}'
+                f"</platformCore:name></platformCore:{tag}>"
+                for tag, it in (("baseCurrency", pair[1]), ("fromCurrency", pair[0]))
+            )
+            since = midnight(known[-1][0].isoformat())
+            rows.append(
+                f"<platformCore:currencyRate>{refs}<platformCore:exchangeRate>{known[-1][1]}"
+                f"</platformCore:exchangeRate><platformCore:effectiveDate>{since}</platformCore:effectiveDate>"
+                "</platformCore:currencyRate>"
+            )
+        listed = f"<platformCore:currencyRateList>{''.join(rows)}</platformCore:currencyRateList>".encode()
+        return _open("getCurrencyRateResult") + self.writer.status() + listed + _close("getCurrencyRateResult")
 
     def do_getAll(self, call: Call) -> bytes:  # noqa: N802 - named by the protocol
         kind = _children(call)[0].get("recordType") or ""

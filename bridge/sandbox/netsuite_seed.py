@@ -7,6 +7,7 @@ Must not know: SOAP, HTTP.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from bridge.sandbox.netsuite_store import Link, Store
@@ -25,6 +26,8 @@ def seed(store: Store) -> None:
         base = "true" if key == 1 else "false"
         _add(store, "currency", key, name=name, symbol=symbol, isBaseCurrency=base, isInactive="false",
              exchangeRate=rate)  # fmt: skip
+        if base == "false":
+            store.rates[str(key), usd.id] = [(date(1970, 1, 1), rate)]
     for key, name in enumerate(("Parent Company", "Funding East"), 1):
         _add(store, "subsidiary", key, name=name, isInactive="false", currency=usd, country="_unitedStates")
     for key, (name, days) in enumerate((("Net 15", 15), ("Net 30", 30), ("Net 60", 60), ("Due on receipt", 0)), 1):

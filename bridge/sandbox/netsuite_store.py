@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -88,6 +88,7 @@ class Store:
         self._clock = clock
         self.records: dict[str, dict[str, Stored]] = {kind: {} for kind in KINDS}
         self.gone: list[Gone] = []
+        self.rates: dict[tuple[str, str], list[tuple[date, str]]] = {}  # (from, base): since when, rate
         self.hidden: dict[tuple[str, str], str] = {}  # (kind, id) -> the code with which the role may not see it
         self.revision = 0  # counts every change: a search of an unchanged account need not run again
         self.renames = 0  # counts changes of names: rendered references to them are stale

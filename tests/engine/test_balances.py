@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from bridge.records.remittance import REMITTANCE
 from bridge.records.status import Made, Shown, overall, stamp
-from bridge.totals import balances
+from bridge.totals import Money, balances
 
 TOTALS = REMITTANCE.totals
+
+
+class NoRates:
+    def rate(self, source, target, on):
+        raise AssertionError("nothing is to be converted here")
+
+
+HOME = Money(NoRates(), "USD", "posting")
 amounts = st.decimals(min_value=-(10**6), max_value=10**6, places=2)
 payments = st.lists(st.tuples(st.sampled_from(["A", "B"]), amounts, st.dates()), max_size=12)
 
@@ -35,9 +43,9 @@ def test_balances_add_up_to_the_cent_in_any_order_of_reading(made, random):
     shuffled = list(rows)
     random.shuffle(shuffled)
 
-    found = balances("Remittance__c", TOTALS, rows, parents)
+    found = balances("Remittance__c", TOTALS, rows, parents, HOME)
 
-    assert balances("Remittance__c", TOTALS, shuffled, parents) == found
+    assert balances("Remittance__c", TOTALS, shuffled, parents, HOME) == found
     paid = sum((row["Amount__c"] for row in rows if row["Application__c"] == "A"), Decimal(0))
     assert found["A"][-1].fields == {"Remitted_Amount__c": paid, "Remaining_Balance__c": Decimal(65000) - paid}
     running = [it.fields["Running_Balance__c"] for it in found["A"][:-1]]
@@ -51,14 +59,14 @@ def test_balances_add_up_to_the_cent_in_any_order_of_reading(made, random):
 def test_what_already_says_so_is_not_written_again(made):
     rows = rows_of(made)
     parents = {"A": {"Purchased_Amount__c": Decimal(65000)}, "B": {"Purchased_Amount__c": Decimal(5)}}
-    for records in balances("Remittance__c", TOTALS, rows, parents).values():
+    for records in balances("Remittance__c", TOTALS, rows, parents, HOME).values():
         for it in records:
             if it.ref.kind == "Remittance__c":
                 rows[int(it.ref.id)] |= it.fields
             else:
                 parents[it.ref.id] |= it.fields
 
-    again = balances("Remittance__c", TOTALS, rows, parents)
+    again = balances("Remittance__c", TOTALS, rows, parents, HOME)
 
     assert again == {"A": [], "B": []}
 

@@ -1,0 +1,171 @@
+"""Currencies: every amount keeps its own, NetSuite's table is the only source of rates, and what was used is shown."""
+
+from __future__ import annotations
+
+import ast
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bridge.ports import Record, Ref
+
+ROOT = Path(__file__).parents[2]
+FIELD = "custbody_application"
+
+
+@pytest.fixture
+def funded(house, monkeypatch):
+    """An Application in USD whose customer also has euros, named by a custom field on its payments."""
+    oven = house.application(house.account("Acme"), ("Wire Fee", "25.00"))
+    house.push_one(oven)
+    (customer,) = house.made("customer")
+    euro = next(it for it in house.made("currency") if it.fields["symbol"] == "EUR")
+    with house.ns.lock:
+        customer.lists["currencyList"].append({"currency": euro.link})
+        house.ns.store.changed(customer)
+    monkeypatch.setitem(house.syncs.context.site, "remittance_field", FIELD)
+    house.ns.admin.define_custom_field(FIELD, "StringCustomFieldRef", ["customerPayment"])
+    house.ns.admin.rate("EUR", "1.0873", "2026-11-20")
+    house.ns.admin.rate("EUR", "1.0912", "2026-11-21")
+    return oven, customer
+
+
+def paid(house, funded, amount, day, currency="EUR"):
+    """A payment on which accounting wrote the Application that it is for."""
+    oven, customer = funded
+    payment = house.ns.admin.pay(customer.id, amount, currency=currency, date=day)
+    house.ns.admin.edit({FIELD: oven}, kind="customerPayment", id=payment.id)
+    house.clock.advance(minutes=5)
+
+
+def shown(house, oven):
+    rows = sorted(house.sf.rows("Remittance__c"), key=lambda it: str(it["Payment_Date__c"]))
+    names = ("Amount__c", "Currency__c", "Converted_Amount__c", "Conversion_Rate__c", "Conversion_Date__c")
+    owner = house.sf.row(oven)
+    sums = tuple(Decimal(str(owner[it])) for it in ("Remitted_Amount__c", "Remaining_Balance__c"))
+    return [[row.get(name) for name in names] for row in rows], sums
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate", "day"), [("posting", "1.0912", "2026-11-21"), ("deal", "1.0873", "2026-11-20")]
+)
+def test_a_payment_in_euros_counts_by_the_rate_of_the_chosen_day(house, funded, monkeypatch, rule, rate, day):
+    """F-86, F-87: to the cent, with rate and day; the funding was on the 20th, the payment on the 21st."""
+    oven, _ = funded
+    monkeypatch.setitem(house.syncs.context.site, "rate_of", rule)
+    paid(house, funded, "1000.01", "2026-11-21")
+
+    house.pull("remittance")
+
+    ((amount, currency, converted, used, on),), (remitted, remaining) = shown(house, oven)
+    expected = (Decimal("1000.01") * Decimal(rate)).quantize(Decimal("0.01"))
+    assert (Decimal(str(amount)), currency) == (Decimal("1000.01"), "EUR")
+    assert (Decimal(str(converted)), Decimal(str(used)), str(on)) == (expected, Decimal(rate), day)
+    assert (remitted, remaining) == (expected, Decimal("65000.00") - expected)
+
+
+def test_amounts_of_two_currencies_are_never_added_up_as_they_are(house, funded):
+    oven, _ = funded
+    paid(house, funded, "100.00", "2026-11-20", currency="USD")
+    paid(house, funded, "100.00", "2026-11-21", currency="EUR")
+
+    house.pull("remittance")
+
+    rows, (remitted, _) = shown(house, oven)
+    assert [row[2] is None for row in rows] == [True, False]
+    assert remitted == Decimal("209.12")
+
+
+def test_a_rate_that_netsuite_does_not_have_is_told_and_nothing_is_guessed(house, funded):
+    house.ns.store.rates.clear()
+    paid(house, funded, "100.00", "2026-11-21")
+
+    house.pull("remittance")
+
+    (row,) = [it for it in house.messages("balance") if it.state == "rejected"]
+    assert (row.code, row.who) == ("RATE_UNKNOWN", "accounting")
+    assert row.reason == "NetSuite has no exchange rate from EUR to USD for 2026-11-21."
+
+
+def test_the_rate_is_netsuites_of_that_day_and_asked_for_once(house):
+    """F-89: before, on and after a change of the rate; by way of the base currency; and a currency unknown there."""
+    house.ns.admin.rate("EUR", "1.0873", "2026-11-20")
+    before = house.calls()["getCurrencyRate"]
+    rate = house.netsuite.rate
+
+    assert rate("EUR", "USD", date(2026, 11, 19)) == Decimal("1.1")
+    assert rate("EUR", "USD", date(2026, 11, 20)) == Decimal("1.0873")
+    assert rate("EUR", "USD", date(2026, 11, 20)) == Decimal("1.0873")
+    assert rate("EUR", "CAD", date(2026, 11, 20)) == Decimal("1.48945205")
+    assert rate("USD", "USD", date(2026, 11, 20)) == 1
+    assert rate("XXX", "USD", date(2026, 11, 20)) is None
+    assert house.calls()["getCurrencyRate"] - before == 2
+
+
+def test_a_currency_that_the_customer_lacks_is_refused_before_sending(house):
+    """F-88, in a sentence that accounting can act on; nothing is written."""
+    house.push_one(house.account("Acme"))
+    (customer,) = house.made("customer")
+    writes = house.writes()
+    order = Record(
+        Ref("salesOrder", external_id="sf-so-0065e0000000001AAA"),
+        {"entity": Ref("customer", id=customer.id), "currency": Ref("currency", name="EUR"),
+         "itemList": [{"item": Ref("item", name="Wire Fee"), "quantity": Decimal(1), "amount": Decimal(25)}]},
+    )  # fmt: skip
+
+    (outcome,) = house.netsuite.upsert([order])
+
+    assert (outcome.code, outcome.who) == ("CURRENCY_NOT_OF_CUSTOMER", "accounting")
+    assert outcome.message == "Acme does not have the currency EUR in NetSuite."
+    assert house.writes() == writes
+
+
+def test_a_subsidiary_that_is_not_the_customers_is_refused_with_the_reason(house):
+    """F-90: NetSuite saves nothing; once the bridge knows the customer, it does not even ask."""
+    house.push_one(house.account("Acme"))
+    (customer,) = house.made("customer")
+    order = Record(
+        Ref("salesOrder", external_id="sf-so-0065e0000000001AAA"),
+        {"entity": Ref("customer", id=customer.id), "subsidiary": Ref("subsidiary", name="Funding East"),
+         "itemList": [{"item": Ref("item", name="Wire Fee"), "quantity": Decimal(1), "amount": Decimal(25)}]},
+    )  # fmt: skip
+
+    (outcome,) = house.netsuite.upsert([order])
+    writes = house.writes()
+    (again,) = house.netsuite.upsert([order])
+
+    assert again.message == outcome.message
+    assert house.made("salesOrder") == []
+    assert (outcome.code, outcome.who) == ("SUBSIDIARY_NOT_OF_CUSTOMER", "accounting")
+    assert outcome.message == "Acme belongs to Parent Company in NetSuite, not to Funding East."
+    assert house.writes() == writes
+
+
+def test_a_currency_that_netsuite_does_not_have_is_refused_before_sending(house):
+    house.push_one(house.account("Acme"))
+    (customer,) = house.made("customer")
+    writes = house.writes()
+    fields = {"entity": Ref("customer", id=customer.id), "currency": Ref("currency", name="JPY")}
+
+    (outcome,) = house.netsuite.upsert([Record(Ref("salesOrder", external_id="sf-so-0065e0000000001AAA"), fields)])
+
+    assert (outcome.code, outcome.message) == ("CURRENCY_UNKNOWN", "NetSuite has no currency named 'JPY'.")
+    assert house.writes() == writes
+
+
+def test_no_float_is_made_on_the_way_of_money():
+    """No module that money passes calls float, divides into one, or holds one as a constant amount."""
+    ways = ["mapping", "records", "totals.py", "mirroring.py", "matching.py", "backfill.py", "netsuite/reading.py",
+            "netsuite/codec.py", "netsuite/rates.py", "salesforce/values.py", "ledger/plain.py"]  # fmt: skip
+    found = []
+    for way in ways:
+        path = ROOT / "bridge" / way
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float":
+                    found.append(f"{file.name}:{node.lineno} calls float")
+                if isinstance(node, ast.Constant) and isinstance(node.value, float):
+                    found.append(f"{file.name}:{node.lineno} holds {node.value}")
+    assert found == []

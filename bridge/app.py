@@ -17,7 +17,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, logs, operating, pinning, watching
+from bridge import configuring, fitting, logs, operating, pinning, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -29,7 +29,7 @@ from bridge.ledger.incidents import Incident
 from bridge.ledger.slots import LeasedSlots
 from bridge.mapping import Syncs
 from bridge.mapping.checking import Finding
-from bridge.mapping.checking import findings as fitting
+from bridge.mapping.checking import findings as compared
 from bridge.netsuite.facts import facts
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
@@ -76,13 +76,15 @@ class Bridge:
     def start(self, *, work: bool = True) -> None:
         """Bring the schema up to date and begin; with *work* the carrier delivers in the background.
 
-        Raises NotConfigured where the configuration that was applied last does not work here, or the database belongs
-        to another organisation, account or environment.
+        Raises NotConfigured where the configuration that was applied last does not work here, a rule of the site fits
+        no field, or the database belongs to another organisation, account or environment.
         """
         self.ledger.create()
         pinning.hold(self.ledger, self.settings)
         self.follower = configuring.Follower(self.ledger, self.take_over)
         self.follower.start()
+        if work:
+            fitting.check(self.site, self.engine.syncs, self.salesforce.facts, partial(facts, self.netsuite.bindings))
         operating.note_mapping(self.engine)
         self.carrier.prepare()
         self.slots.start()
@@ -241,7 +243,7 @@ def checked(bridge: Bridge, syncs: Syncs) -> Iterator[Finding]:
     pushes, bindings = syncs.pushes.values(), bridge.netsuite.bindings
     sources = {kind: bridge.salesforce.facts(kind) for kind in dict.fromkeys(it.source for it in pushes)}
     targets = {it.target: known for it in pushes if (known := facts(bindings, it.target))}
-    yield from fitting(syncs, sources, targets)
+    yield from compared(syncs, sources, targets)
 
 
 def findings(bridge: Bridge) -> Iterator[tuple[str, Iterator[Check]]]:

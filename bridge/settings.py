@@ -41,6 +41,15 @@ SECRETS_DIR: Final = "BRIDGE_SECRETS_DIR"
 HERE: Final = ("127.0.0.1", "localhost", "::1")
 SHORTEST_SECRET: Final = 32  # characters; 128 bits even where they are hexadecimal digits
 
+# How a value looks that must follow a pattern, for whoever wrote another one.
+EXAMPLES: Final = {
+    "signing_keys": "2026-a, with nothing but letters, digits, - and _, 40 at most",
+    "netsuite_account": "1234567, or 1234567_SB1",
+    "suitetalk_version": "2025_2",
+    "salesforce_org_id": "00D000000000001AAA, with all of its 18 characters",
+    "salesforce_version": "65.0",
+}
+
 _NETSUITE_HOST = re.compile(r"https://[a-z0-9]+(?:-[a-z0-9]+)*\.suitetalk\.api\.netsuite\.com")
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
 _ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?")
@@ -365,7 +374,7 @@ def _sentence(problem: ErrorDetails) -> str:
         case "value_error":
             return f"{where}: {problem['ctx']['error']}."
         case "string_pattern_mismatch":
-            return f"{where} does not have the right form ({problem['ctx']['pattern']})."
+            return f"{where} does not have the right form; it should look like {EXAMPLES[_field(problem)]}."
     return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 

@@ -22,6 +22,9 @@ from pydantic_core import ErrorDetails
 CRON: Final = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")  # cron's 0 and 7 are both Sunday
 
+# How a value looks that must follow a pattern, for whoever wrote another one.
+EXAMPLES: Final[Mapping[int | str, str]] = {"currency": '"USD"', "working_hours": '"09:00-17:00"'}
+
 
 class Choices(BaseModel):
     """A table of the file. An unknown word in it is a mistake, not a comment."""
@@ -346,6 +349,8 @@ def sentence(where: str, problem: ErrorDetails) -> str:
             return f"{where}: {at} is missing."
         case "value_error":
             return f"{where}: {at}: {problem['ctx']['error']}."
+        case "string_pattern_mismatch":
+            return f"{where}: {at} does not have the right form; it should look like {EXAMPLES[problem['loc'][-1]]}."
     return f"{where}: {at}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 

@@ -174,6 +174,28 @@ def test_a_mapping_that_cannot_work_stops_the_start(
     assert "sync.salesorder is not a sync" in text
 
 
+def test_a_rule_for_fields_that_there_are_not_stops_the_start_with_all_of_them(
+    bridge: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.toml").write_text(
+        '[sync.customer.fields.coments]\ntext = "Description"\n'
+        '[sync.customer.fields.comments]\ntext = "Descriptoin"\n'
+        '[sync.customer.fields.creditLimit]\nmoney = "Taxable__c"\n'
+        '[[sync.sales_order.gates]]\nfield = "Funding_Acepted__c"\noperator = "is true"\n'
+    )
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "wrong.toml"))
+
+    code, text = bridge("serve")
+
+    assert code == 1
+    words = " ".join(text.split())
+    assert "NetSuite's customer has no field coments." in words
+    assert "Descriptoin is read, and Account has no such field in Salesforce" in words
+    assert "creditLimit: Taxable holds a flag in Salesforce, which a rule for money cannot read." in words
+    assert "Funding_Acepted__c is asked for by a gate, and Application has no such field" in words
+    assert "Traceback" not in text
+
+
 # --- doctor ---
 
 

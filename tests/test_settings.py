@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bridge.settings import NotConfigured, Settings, SigningKey, load
+from bridge.settings import EXAMPLES, NotConfigured, Settings, SigningKey, load
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CANARY = "canary-value-that-must-not-be-seen-anywhere"
@@ -110,6 +110,34 @@ def test_a_wrong_value_is_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch
         "BRIDGE_FAILPOINT",
     ]
     assert CANARY not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("BRIDGE_NETSUITE_ACCOUNT", "1234567_SB1"),
+        ("BRIDGE_SUITETALK_VERSION", "2025_2"),
+        ("BRIDGE_SALESFORCE_ORG_ID", "18 characters"),
+        ("BRIDGE_SALESFORCE_VERSION", "65.0"),
+        ("BRIDGE_SIGNING_KEYS", "2026-a"),
+    ],
+)
+def test_a_value_of_another_form_is_told_how_it_should_look(
+    monkeypatch: pytest.MonkeyPatch, name: str, example: str
+) -> None:
+    wrong = '{"no name": "' + "f" * 64 + '"}' if name == "BRIDGE_SIGNING_KEYS" else "not at all"
+
+    (sentence,) = (it for it in problems(monkeypatch, **{**COMPLETE, name: wrong}) if "right form" in it)
+
+    assert sentence.startswith(name)
+    assert example in sentence
+    assert not set("^$[\\") & set(sentence.replace("[key]", ""))
+
+
+def test_every_pattern_has_an_example() -> None:
+    patterns = {name for name, it in Settings.model_fields.items() if "pattern=" in repr(it.metadata)}
+
+    assert patterns | {"signing_keys"} == set(EXAMPLES)
 
 
 def test_settings_that_are_not_json_are_one_problem_among_others(monkeypatch: pytest.MonkeyPatch) -> None:

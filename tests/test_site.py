@@ -65,6 +65,14 @@ def test_an_amount_never_becomes_a_float(tmp_path: Path) -> None:
             "bridge.toml: sync.customer.gates[0]: 'is in' and 'is not in' need values, and nothing else has them.",
         ),
         (
+            {"site": {"currency": "dollars"}},
+            'bridge.toml: site.currency does not have the right form; it should look like "USD".',
+        ),
+        (
+            {"alerts": {"working_hours": "nine to five"}},
+            'bridge.toml: alerts.working_hours does not have the right form; it should look like "09:00-17:00".',
+        ),
+        (
             {"schedule": {"jobs": {"sweep": {"cron": "61 * * * *"}}}},
             "bridge.toml: schedule.jobs.sweep.cron: the minute '61' is not within 0 to 59.",
         ),

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Select,
     String,
     and_,
+    exists,
     func,
     literal,
     literal_column,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 )
 
 from bridge.ledger.desk_models import named, triage
-from bridge.ledger.models import IS_DONE, NEEDS, OPEN, SETTLED, WAITS, link, message
+from bridge.ledger.models import HELD, IS_DONE, NEEDS, OPEN, SETTLED, SUPERSEDED, WAITS, link, message
 
 PAGE = 50
 WINDOW = 20_000  # messages looked through for one page when no index serves the filter
@@ -108,7 +109,7 @@ def _of_states(connection: Connection, states: Sequence[str], before: int | None
     """Return the newest messages in *states*: a few of each from its own end of the index, then the newest of those."""
     parts = []
     for state in states:
-        part = select(message.c.id).where(message.c.state == state)
+        part = select(message.c.id).where(*_is_in(state))
         part = part if before is None else part.where(message.c.id < before)
         parts.append(select(part.order_by(message.c.id.desc()).limit(most).subquery().c.id))
     numbers = sorted(connection.execute(union_all(*parts)).scalars(), reverse=True)[:most]
@@ -135,6 +136,8 @@ def _query(connection: Connection, wanted: Wanted) -> tuple[Select[Any] | None, 
     states = set(wanted.states)
     if states:
         conditions.append(message.c.state.in_(sorted(states)))
+        if states == {HELD}:
+            conditions.append(_is_newest())
         if states <= {"rejected", "dead"}:
             conditions.append(text(NEEDS))  # type: ignore[arg-type]  # a condition all the same
             is_bounded = is_bounded or bool(wanted.code)
@@ -230,14 +233,27 @@ def applications(connection: Connection, search: str = "") -> list[Row[Any]]:
 
 
 def counts(connection: Connection, states: Sequence[str]) -> dict[str, int]:
-    """Return how many messages are in each of *states*, counted up to `COUNTED` and one."""
+    """Return how many messages are in each of *states*, counted up to `COUNTED` and one.
+
+    Of a held record only its newest version counts: every save before the gate opened left one.
+    """
     parts = [
         select(literal(state).label("state"), func.count().label("number")).select_from(
-            select(message.c.id).where(message.c.state == state).limit(COUNTED + 1).subquery()
+            select(message.c.id).where(*_is_in(state)).limit(COUNTED + 1).subquery()
         )
         for state in states
     ]
     return {row.state: row.number for row in connection.execute(union_all(*parts))} if parts else {}
+
+
+def _is_in(state: str) -> list[ColumnElement[bool]]:
+    return [message.c.state == state, *([_is_newest()] if state == HELD else [])]
+
+
+def _is_newest() -> ColumnElement[bool]:
+    later = message.alias("later")
+    same = and_(later.c.sync == message.c.sync, later.c.source_id == message.c.source_id)
+    return ~exists().where(same, later.c.id > message.c.id, later.c.state != SUPERSEDED)
 
 
 def causes(connection: Connection) -> list[Cause]:

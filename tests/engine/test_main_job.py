@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from bridge.ledger import finding
 from bridge.ports import Ref
 
 WRITE_BACK = ("NetSuite_Status__c", "NetSuite_Error__c", "NetSuite_Error_Code__c", "NetSuite_Error_Owner__c")
@@ -136,6 +137,20 @@ def test_an_application_that_is_not_approved_reaches_nothing(house, stage):
     assert standing.error.message.startswith(f"Not sent: Stage is {stage}, needs Approved or Funded")
     assert house.ns.calls == []
     assert {row.action for row in house.audit(source_id=oven)} == {"received", "held"}
+
+
+def test_a_record_that_is_saved_again_while_it_is_held_counts_once(house):
+    oven = house.application(house.account("Acme"), StageName="New")
+    for name in ("Oven", "Big oven", "Bigger oven"):
+        house.sf.update(oven, Name=name)
+        house.push_one(oven)
+
+    with house.ledger.read() as connection:
+        counted = finding.counts(connection, ["held"])["held"]
+        listed = finding.page(connection, finding.Wanted(states=("held",))).rows
+
+    assert counted == len(listed) == len({it.sync for it in listed})
+    assert {it.source_id for it in listed} == {oven}
 
 
 def test_an_approved_application_without_accepted_funding_reaches_nothing(house):

@@ -209,6 +209,7 @@ def test_doctor_says_what_is_reachable_and_permitted(bridge: Run) -> None:
         "Remittance can be read and written",
         "NetSuite accepts the bridge's credentials",
         "may read salesOrder records",
+        "may read which records were deleted",
         "customrecord_broker_commission is number",
     ):
         assert words in text
@@ -225,6 +226,19 @@ def test_doctor_names_a_wrong_credential_and_ends_with_one(bridge: Run, monkeypa
     assert "✗ Salesforce login" in text
     assert "NetSuite accepts" in text  # the other side is looked at all the same
     assert "not-this-one" not in text
+
+
+@pytest.mark.parametrize(("operation", "name"), [("search", "customer"), ("getDeleted", "deletions")])
+def test_doctor_names_what_the_role_may_not_do(bridge: Run, systems: Systems, operation: str, name: str) -> None:
+    systems.netsuite.faults.add("permission", operation=operation)
+
+    code, text = bridge("doctor")
+
+    assert code == 1
+    (line,) = (it for it in text.splitlines() if "✗" in it)
+    assert f"NetSuite {name}: " in line
+    assert "INSUFFICIENT_PERMISSION" in " ".join(text.split())
+    assert "NetSuite accepts the bridge's credentials" in text  # and the rest was looked at
 
 
 def test_doctor_names_a_system_that_is_not_there(bridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """What ``bridge doctor`` says about NetSuite, in plain words.
 
-``run`` asks for the time, then for one small page of every kind, the currencies and the custom record types. It stops
-asking after a refused login: five of them lock the user for half an hour.
+``run`` asks for the time, then for one small page of every kind, what was deleted, the currencies and the custom record
+types. What the role may write is not among it: only a write tells, and looking must not make one. It stops asking after
+a refused login: five of them lock the user for half an hour.
 
 Must not know: SOAP.
 """
@@ -25,7 +26,7 @@ SKEW = timedelta(minutes=2)  # NetSuite refuses a passport that is five minutes 
 
 
 def run(netsuite: SoapNetSuite, names: Names, kinds: Sequence[str], clock: Callable[[], datetime]) -> Iterator[Check]:
-    """Yield one finding for the login, the clock, every kind and the currencies."""
+    """Yield one finding for the login, the clock, every kind, the deletions and the currencies."""
     try:
         theirs = netsuite.now()
     except BridgeError as error:
@@ -37,6 +38,7 @@ def run(netsuite: SoapNetSuite, names: Names, kinds: Sequence[str], clock: Calla
     yield Check("NetSuite clock", apart <= SKEW, f"The clocks are {apart.total_seconds():.0f} s apart.")
     for kind in kinds:
         yield _custom_type(names, kind) if is_custom(kind) else _readable(netsuite, kind, theirs)
+    yield _deletions(netsuite, kinds, theirs)
     try:
         found = names.currencies(interactive=False)
         yield Check("NetSuite currencies", bool(found), f"NetSuite knows {len(set(found.values()))} currencies.")
@@ -60,6 +62,16 @@ def _readable(netsuite: SoapNetSuite, kind: str, now: datetime) -> Check:
     except BridgeError as error:
         return Check(f"NetSuite {kind}", False if isinstance(error, Misconfigured) else None, _why(error))
     return Check(f"NetSuite {kind}", True, f"The bridge's role may read {kind} records.")
+
+
+def _deletions(netsuite: SoapNetSuite, kinds: Sequence[str], now: datetime) -> Check:
+    kind = next((it for it in kinds if not is_custom(it)), "customer")
+    try:
+        for _ in netsuite.deleted(kind, now - timedelta(minutes=1), now):
+            pass
+    except BridgeError as error:
+        return Check("NetSuite deletions", False if isinstance(error, Misconfigured) else None, _why(error))
+    return Check("NetSuite deletions", True, "The bridge's role may read which records were deleted.")
 
 
 def _why(error: BridgeError) -> str:

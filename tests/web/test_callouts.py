@@ -118,35 +118,43 @@ def test_a_call_that_is_not_signed_by_a_key_of_ours_is_refused(apex: Apex, heade
 
 
 def test_a_signature_of_another_body_is_refused(apex: Apex) -> None:
+    before = apex.stored()
     body = apex.body(apex.account())
 
     answer = apex.post(body.replace(b"Acme", b"Evil"), header=apex.sign(body))
 
     assert_refused(answer, 401, "NOT_SIGNED")
+    assert apex.stored() == before
 
 
 @pytest.mark.parametrize("seconds", [-301, -86_400, 301])
 def test_a_call_of_another_time_is_refused(apex: Apex, seconds: int) -> None:
+    before = apex.stored()
     sent = datetime.now(UTC) + timedelta(seconds=seconds)
 
     answer = apex.post(apex.body(apex.account(), sentAt=f"{sent:%Y-%m-%dT%H:%M:%SZ}"))
 
     assert_refused(answer, 401, "NOT_SIGNED")
+    assert apex.stored() == before
 
 
 def test_a_call_of_another_organisation_is_refused(apex: Apex) -> None:
+    before = apex.stored()
     answer = apex.post(apex.body(apex.account(), org="00D5e0000000002EAA"))
 
     assert_refused(answer, 401, "NOT_SIGNED")
+    assert apex.stored() == before
 
 
 def test_the_answer_to_a_call_that_is_not_believed_does_not_say_why(apex: Apex) -> None:
+    before = apex.stored()
     body = apex.body(apex.account())
     late = apex.body(apex.account(), sentAt="2020-01-01T00:00:00Z")
 
     answers = [apex.post(body, header=None), apex.post(body, header="k=x,v1=" + "0" * 64), apex.post(late)]
 
     assert len({json.dumps(it.json()["error"]) for it in answers}) == 1
+    assert apex.stored() == before
 
 
 def test_a_call_of_more_than_two_megabytes_is_refused(apex: Apex) -> None:
@@ -159,9 +167,11 @@ def test_a_call_of_more_than_two_megabytes_is_refused(apex: Apex) -> None:
 
 
 def test_more_than_two_hundred_records_are_refused(apex: Apex) -> None:
+    before = apex.stored()
     answer = apex.post(apex.body(*(apex.account(number) for number in range(201))))
 
     assert_refused(answer, 413, "TOO_MANY_RECORDS")
+    assert apex.stored() == before
 
 
 @pytest.mark.parametrize(
@@ -180,15 +190,19 @@ def test_a_malformed_call_is_refused(apex: Apex, body: bytes) -> None:
 
 @pytest.mark.parametrize("word", ["Opportunity", "Lead", "account"])
 def test_a_call_for_an_unknown_object_is_refused(apex: Apex, word: str) -> None:
+    before = apex.stored()
     answer = apex.post(apex.body(apex.account()), word)
 
     assert_refused(answer, 404, "UNKNOWN_OBJECT")
+    assert apex.stored() == before
 
 
 def test_a_record_of_another_object_is_refused(apex: Apex) -> None:
+    before = apex.stored()
     answer = apex.post(apex.body(apex.account(Id=identity("003", 1))))
 
     assert_refused(answer, 400, "MALFORMED")
+    assert apex.stored() == before
 
 
 def test_a_call_is_refused_while_nothing_can_be_stored(tmp_path: Path) -> None:

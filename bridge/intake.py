@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +18,7 @@ from bridge.ledger.together import Together
 from bridge.mapping import Syncs
 from bridge.ports import Received
 from bridge.receiving import Arrived, accept_all
-from bridge.recording import covered
-from bridge.standing import NewUrl, Standing, standing
+from bridge.standing import NewUrl, Standing, covered, standing
 
 MOST = 1000  # records in one transaction: a save that a person waits for is not kept longer than 0.1 s by it
 KNOWN_S = 0.5  # how long it is taken for known what is paused: who is wrong for so long is answered later, not falsely
@@ -46,9 +45,12 @@ class Taken:
 
 
 class Intake:
-    """The way into the ledger for calls that nobody waits to see delivered. Safe to share between threads."""
+    """The way into the ledger for calls that nobody waits to see delivered. Safe to share between threads.
 
-    def __init__(self, ledger: Ledger, syncs: Syncs, url: NewUrl) -> None:
+    *syncs* returns those in force: a changed configuration holds for the next call.
+    """
+
+    def __init__(self, ledger: Ledger, syncs: Callable[[], Syncs], url: NewUrl) -> None:
         self._ledger, self._syncs, self._url = ledger, syncs, url
         self._calls: Together[Call, Taken] = Together(self._store, most=MOST)
         self._known: tuple[float, frozenset[str]] = (0.0, frozenset())
@@ -64,12 +66,9 @@ class Intake:
         at, shut = self._known
         if time.monotonic() - at > KNOWN_S:
             with self._ledger.read() as connection:
-                shut = frozenset(self._shut(marks.pauses(connection)))
+                shut = frozenset(_shut(marks.pauses(connection), self._syncs()))
             self._known = time.monotonic(), shut
-        return bool(shut) and all(push.name in shut for kind in kinds for push in self._syncs.of_source(kind))
-
-    def _shut(self, pauses: Sequence[marks.Pause]) -> set[str]:
-        return {name for it in pauses for name in covered(it.scope, self._syncs)}
+        return bool(shut) and all(push.name in shut for kind in kinds for push in self._syncs().of_source(kind))
 
     def _store(self, calls: Sequence[Call]) -> Sequence[Taken]:
         return self._ledger.commit(partial(self._write, calls))
@@ -85,8 +84,9 @@ class Intake:
         ]
         if new:
             # Whoever ends a pause after this has to wait for our commit, and then makes these lanes due.
-            shut = self._shut(marks.pauses(writing.connection, keep=True))
-            accept_all(writing, self._syncs, new, shut=shut)
+            syncs = self._syncs()
+            shut = _shut(marks.pauses(writing.connection, keep=True), syncs)
+            accept_all(writing, syncs, new, shut=shut)
         ids = list(dict.fromkeys(it.id for call in calls for it in call.received))
         found = standing(writing.connection, ids, self._url)
         taken = []
@@ -95,3 +95,7 @@ class Intake:
             own = {one.id: found[one.id] for one in it.received if one.id in found}
             taken.append(Taken(first.correlation, own, first.body_hash != it.body_hash))
         return taken
+
+
+def _shut(pauses: Sequence[marks.Pause], syncs: Syncs) -> set[str]:
+    return {name for it in pauses for name in covered(it.scope, syncs)}

@@ -15,7 +15,8 @@ from bridge.delivery import Delivery
 from bridge.errors import BridgeError
 from bridge.ledger import Writing, audit, lanes, marks, messages
 from bridge.ledger.models import OPEN, PENDING, message
-from bridge.recording import ONE_SYNC, covered
+from bridge.recording import ONE_SYNC
+from bridge.standing import covered
 
 TRIAL_S = 1.0  # a trial is one call; what else lies in its lane is for the carrier
 STARTED = "start"  # who changed the rules, as far as a start can know; the file's own history has the author

@@ -41,7 +41,7 @@ from bridge.mirroring import leads, mapped, mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
 from bridge.ports import Record, Ref
 from bridge.records import status
-from bridge.standing import CONFIRM, NewUrl, standing
+from bridge.standing import CONFIRM, NewUrl, covered, standing
 from bridge.work import Prepared, Work
 
 LOG = logging.getLogger("bridge.preparing")
@@ -71,13 +71,14 @@ class _Step:
         self.leases = {it.key: it for it in leases}
         self.changes = messages.Changes(writing)
         self.prepared = Prepared()
-        found = messages.opened(writing.connection, list(self.leases), now=writing.now)
+        self.paused = {it.scope for it in marks.pauses(writing.connection)}
+        self.prepared.paused = self.paused
+        shut = [name for scope in self.paused - trials for name in covered(scope, syncs)]
+        found = messages.opened(writing.connection, list(self.leases), writing.now, shut)
         self.rows, self.prepared.merged = merging.merge(writing, found, self.leases)
         self.sources, self.chosen = dict[int, dict[str, Any]](), set[str]()
         self.same: list[Row[Any]] = []  # settled as unchanged: what was wrong with the record was put right
         self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
-        self.paused = {it.scope for it in marks.pauses(writing.connection)}
-        self.prepared.paused = self.paused
         pairs = [(row.sync, row.source_id) for row in self.rows]
         for row in self.rows:
             push = syncs.pushes.get(row.sync)

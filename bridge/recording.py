@@ -25,8 +25,8 @@ from bridge.mirroring import made_name
 from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import write_back
-from bridge.records.status import SYNC
 from bridge.sending import Sent
+from bridge.standing import covered
 from bridge.work import Work
 
 _PROMISED = select(message.c.id).where(message.c.id.in_(bindparam("ids", expanding=True)), message.c.write_back)
@@ -179,13 +179,6 @@ def release(writing: Writing, leases: Sequence[Lease], syncs: Syncs, shut: Itera
     due = lanes.release(writing.connection, leases, stopped, writing.now)
     writing.wakes.update(due)
     return bool(due)
-
-
-def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
-    """Return the syncs that a pause of *scope* stops."""
-    if scope == "*netsuite":
-        return tuple(syncs.pushes)
-    return (*syncs.pulls, SYNC, totals.SYNC) if scope == "*salesforce" else (scope,)
 
 
 def are_paused(ledger: Ledger, syncs: Syncs, names: set[str]) -> bool:

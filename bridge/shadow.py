@@ -22,8 +22,8 @@ from bridge.ledger.models import OPEN, message
 from bridge.mapping import Pull
 from bridge.ports import Record, Ref
 from bridge.preview import CREATE, REJECT, UNCHANGED, UPDATE, WAIT, Change, Foreseen, Preview, ReadOnly, preview
-from bridge.recording import covered
 from bridge.sending import same
+from bridge.standing import covered
 
 SCOPES = ("*netsuite", "*salesforce")
 CODE = "SHADOW"

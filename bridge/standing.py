@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, and_, func, select
 from bridge.ledger.links import of_source
 from bridge.ledger.many import among
 from bridge.ledger.models import HELD, message
+from bridge.mapping import Syncs
 from bridge.ports import Ref
 from bridge.records.status import SYNC, Made, Shown, overall
 from bridge.totals import SYNC as BALANCE
@@ -111,3 +112,10 @@ def standing(connection: Connection, ids: Sequence[str], url: NewUrl = lambda re
 
 def is_open(states: Iterable[str]) -> bool:
     return any(state in ("pending", "sending", "deferred", "uncertain") for state in states)
+
+
+def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
+    """Return the syncs that a pause of *scope* stops."""
+    if scope == "*netsuite":
+        return tuple(syncs.pushes)
+    return (*syncs.pulls, SYNC, BALANCE) if scope == "*salesforce" else (scope,)

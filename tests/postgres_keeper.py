@@ -10,7 +10,6 @@ checkout may lie in a folder that only root can read.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 START_S = 40
+STOP_S = 30
 # Nothing here has to survive a power cut. A test that needs it gives its own server by BRIDGE_TEST_POSTGRES.
 SETTINGS = {
     "listen_addresses": "",
@@ -118,8 +118,11 @@ def main(folder: Path, parent: int) -> None:
     finally:
         if server is not None:
             server.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(20)
+            try:
+                server.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,12 +8,27 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, bindparam, case, insert, literal, select, text, union, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union,
+    update,
+)
 
 from bridge.ledger import Writing, lanes, many
-from bridge.ledger.models import DELIVERED, OPEN, PENDING, SENDING, Instant, attempt, link, message
+from bridge.ledger.models import DELIVERED, OPEN, PENDING, SENDING, UNCERTAIN, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
+PAGE = 2000  # open messages that are looked at in one transaction
 
 # Statements are made once: SQLAlchemy finds what it compiled by a key, and making that key of a wide table's new
 # statement takes longer than SQLite takes to answer it.
@@ -21,9 +36,29 @@ FAR = datetime(9000, 1, 1, tzinfo=UTC)
 _BY_QUEUE = (
     select(message)
     .where(many.among(message.c.queue, "keys"))
-    .order_by(case((message.c.due_at > bindparam("now", type_=Instant()), 1), else_=0), message.c.id)
+    .order_by(
+        case(
+            (or_(message.c.due_at > bindparam("now", type_=Instant()), many.among(message.c.sync, "shut")), 1), else_=0
+        ),
+        message.c.id,
+    )
     .limit(bindparam("most"))
 )
+_OF_RECORDS = (
+    select(
+        message.c.id,
+        message.c.state,
+        func.row_number()
+        .over(
+            partition_by=(message.c.sync, message.c.source_id),
+            order_by=(message.c.version.desc(), message.c.modified_at.desc(), message.c.id.desc()),
+        )
+        .label("place"),
+    )
+    .where(many.among(message.c.queue, "keys"), many.among(message.c.source_id, "ids"))
+    .subquery()
+)
+_DECIDING = select(_OF_RECORDS.c.id).where(or_(_OF_RECORDS.c.place == 1, _OF_RECORDS.c.state.in_((SENDING, UNCERTAIN))))
 _HOLD = text("SELECT pg_advisory_xact_lock(7202, hashtext(:id))")
 _BY_ID = select(message).where(message.c.id.in_(bindparam("ids", expanding=True))).order_by(message.c.id)
 _SENT = select(message.c.sync, message.c.source_id, message.c.actor, message.c.source_hash).where(
@@ -218,10 +253,20 @@ def newest(connection: Connection, source_ids: Sequence[str], syncs: Iterable[st
 
 
 def opened(
-    connection: Connection, keys: Sequence[str], most: int = 2000, now: datetime | None = None
+    connection: Connection, keys: Sequence[str], now: datetime | None = None, shut: Iterable[str] = ()
 ) -> list[Row[Any]]:
-    """Return up to *most* open messages of lanes *keys*, oldest first, but those that wait beyond *now* last."""
-    return list(connection.execute(_BY_QUEUE, {"keys": list(keys), "most": most, "now": now or FAR}))
+    """Return open messages of lanes *keys*, oldest first, but those that wait beyond *now*, or are *shut*, last.
+
+    At most `PAGE`, and of each record among them its newest message and whatever may have reached the other system:
+    an older save must not be sent before a newer one, nor a newer one while nobody knows what became of the older.
+    """
+    given = {"keys": list(keys), "most": PAGE, "now": now or FAR, "shut": list(shut)}
+    found = list(connection.execute(_BY_QUEUE, given))
+    if len(found) < PAGE:
+        return found
+    seen = {row.id for row in found}
+    deciding = connection.execute(_DECIDING, {"keys": list(keys), "ids": {row.source_id for row in found}}).scalars()
+    return found + by_ids(connection, [it for it in deciding if it not in seen])
 
 
 def hold_records(connection: Connection, source_ids: Iterable[str]) -> None:

@@ -85,7 +85,7 @@ def create_callouts(
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=wire.MAX_BYTES)
     hands = Hands()
-    intake = Intake(engine.ledger, engine.syncs, engine.netsuite.url)
+    intake = Intake(engine.ledger, lambda: engine.syncs, engine.netsuite.url)
 
     @app.post("/v1/push/<kind>")
     def push(kind: str) -> Response:

@@ -15,7 +15,7 @@ from bridge.receiving import as_received
 
 @pytest.fixture
 def intake(house) -> Intake:
-    return Intake(house.ledger, house.syncs, house.netsuite.url)
+    return Intake(house.ledger, lambda: house.engine.syncs, house.netsuite.url)
 
 
 def call(house, *salesforce_ids: str, call_id: str = "call", body: str = "body") -> Call:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from lxml import etree
 
 from bridge import operating
+from bridge.ledger import messages
+from bridge.receiving import Arrived, accept_all
 
 DAYS = 4  # longer than the 76 hours after which a message that was tried in vain is dead
 
@@ -76,3 +81,77 @@ def test_days_of_standstill_lose_nothing_and_drain_once_in_order(house, stop):
     assert {kind: len(house.made(kind)) for kind in quiet} == {"customer": 6, "contact": 1, "salesOrder": 1}
     assert len(house.alerts) <= 1
     assert not house.audit(action="dead")
+
+
+PAGE = 20
+
+
+@pytest.fixture
+def small_page(monkeypatch):
+    """As if a lane held thousands of messages: few are looked at in one transaction."""
+    monkeypatch.setattr(messages, "PAGE", PAGE)
+
+
+def saves(house, salesforce_id, versions, phone="old"):
+    """The same record, saved again and again."""
+    first = house.received(house.read(salesforce_id))
+    return [
+        replace(
+            first,
+            version=n,
+            modified_at=first.modified_at + timedelta(seconds=n),
+            fields={**first.fields, "Phone": phone},
+        )
+        for n in versions
+    ]
+
+
+def take_in(house, received, shut=("customer", "contact")):
+    """Store *received* as it is stored during a pause: nobody is woken for it."""
+    with house.ledger.write() as writing:
+        accept_all(writing, house.syncs, [Arrived(received, "callout", "test", messages.BULK)], shut=shut)
+
+
+def test_only_the_newest_save_goes_out_after_a_pause_with_more_than_is_looked_at_at_once(house, small_page):
+    acme = house.account()
+    operating.pause(house.engine, "*netsuite", actor="pat", reason="year end")
+    take_in(house, saves(house, acme, range(10, 10 + PAGE)))
+    take_in(house, saves(house, acme, [9 + PAGE + 1], phone="newest"))
+
+    operating.resume(house.engine, "*netsuite", actor="pat")
+    house.drain()
+
+    assert house.writes() == 1
+    assert [it.fields["phone"] for it in house.made("customer")] == ["newest"]
+    assert house.states("customer", acme) == ["superseded"] * PAGE + ["delivered"]
+
+
+def test_a_save_waits_for_the_unsure_one_before_it_behind_thousands_of_others(house, small_page):
+    """It is looked up later, and is the last of its lane until then."""
+    acme = house.account()
+    jo = house.sf.insert("Contact", FirstName="Jo", LastName="Doe", AccountId=acme)
+    house.push(acme)
+    house.ns.faults.add("drop", operation="upsert*")
+    house.push(jo, budget_s=0)
+    assert house.states("contact", jo) == ["uncertain"]
+
+    kim = house.sf.insert("Contact", FirstName="Kim", LastName="Doe", AccountId=acme)
+    take_in(house, saves(house, jo, [5], phone="newer"))
+    take_in(house, saves(house, kim, range(10, 10 + PAGE)))
+    house.engine.deliver([acme])
+
+    assert house.states("contact", jo) == ["uncertain", "deferred"]
+
+
+def test_a_paused_sync_does_not_hide_the_others_of_its_lane(house, small_page):
+    acme = house.account()
+    house.push(acme)
+    operating.pause(house.engine, "contact", actor="pat", reason="year end")
+    first = house.received(house.read(house.sf.insert("Contact", FirstName="Jo", LastName="Doe", AccountId=acme)))
+    take_in(house, [replace(first, id=f"{first.id[:3]}{n:012d}AAA") for n in range(PAGE)])
+
+    house.sf.update(acme, Phone="1")
+    house.receive(acme)
+    house.drain()
+
+    assert house.states("customer", acme)[-1] == "delivered"

@@ -21,7 +21,7 @@ import requests
 from pydantic import SecretStr
 from sqlalchemy import event, func, select
 
-from bridge import playground
+from bridge import configuring, playground
 from bridge.app import Bridge, web
 from bridge.ledger.models import call, message
 from bridge.playground import ORG_ID, Playground
@@ -340,6 +340,23 @@ def test_many_records_are_accepted_and_delivered_in_the_background(apex: Apex) -
         return wanted <= {it.external_id for it in apex.house.netsuite.store.records["customer"].values()}
 
     until(arrived)
+
+
+def test_a_mass_update_follows_a_configuration_that_was_applied_since_the_start(apex: Apex) -> None:
+    engine = apex.house.bridge.engine
+    before = engine.syncs
+    numbers = range(1300, 1311)
+    configuring.use(
+        engine, replace(before, pushes={it: push for it, push in before.pushes.items() if it != "customer"})
+    )
+    try:
+        apex.post(apex.body(*(apex.account(number) for number in numbers)))
+    finally:
+        configuring.use(engine, before)
+
+    ids = [identity("001", number) for number in numbers]
+    with apex.house.bridge.ledger.read() as connection:
+        assert connection.execute(select(message.c.sync).where(message.c.source_id.in_(ids))).all() == []
 
 
 def until(holds: Callable[[], bool], within_s: float = 30) -> None:

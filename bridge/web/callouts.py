@@ -18,12 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Flask, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
+from bridge import tracing
 from bridge.delivery import Delivery
 from bridge.failpoints import reached
 from bridge.intake import Call, Intake
@@ -128,6 +130,7 @@ def _answer(engine: Delivery, intake: Intake, hands: Hands, callout: wire.Callou
         correlation, found = taken.correlation, taken.found
     else:
         correlation, found = _deliver(engine, hands, callout, until)
+    tracing.about(correlation=correlation, call=callout.id, **_traced(found))
     late = [it for it in found.values() if is_open(part.state for part in it.parts)]
     unpromised = [it.id for it in late if not all(part.write_back for part in it.parts if is_open([part.state]))]
     if unpromised and few:
@@ -175,6 +178,17 @@ def _deliver(engine: Delivery, hands: Hands, callout: wire.Callout, until: float
             engine.ledger.commit(store)  # for the background; whoever comes second finds it stored
         found = engine.standing(ids)
     return correlations[-1], found
+
+
+def _traced(found: Found) -> dict[str, list[Any]]:
+    """Return what a span is told of the records of one call, of a large one about the first."""
+    some = list(found.values())[:INTERACTIVE]
+    parts = [part for it in some for part in it.parts]
+    return {
+        "records": [it.id for it in some],
+        "syncs": sorted({it.sync for it in parts}),
+        "messages": [it.message_id for it in parts],
+    }
 
 
 def _reused() -> wire.Refused:

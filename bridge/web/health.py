@@ -1,4 +1,4 @@
-"""``/healthz`` the process lives, ``/readyz`` it can do its work, ``/metrics`` for Prometheus.
+"""``/healthz`` the process lives, ``/readyz`` it can do its work, ``/metrics`` for Prometheus, ``/openapi.json``.
 
 Must not know: SOAP.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
@@ -16,12 +17,13 @@ from bridge.delivery import Delivery
 from bridge.ledger import desk
 from bridge.ledger.incidents import open_ones
 
+DOCUMENT = Path(__file__).parent / "openapi.json"  # what this port answers, in the words of OpenAPI
 WINDOW = timedelta(hours=1)
 ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = lambda: False) -> None:
-    """Add the three routes to *app*. Once *is_stopping*, it is not ready, so that callouts go to other instances."""
+    """Add the four routes to *app*. Once *is_stopping*, it is not ready, so that callouts go to other instances."""
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -42,6 +44,10 @@ def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = l
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(exposition(engine), mimetype="text/plain; version=0.0.4")
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return Response(DOCUMENT.read_bytes(), mimetype="application/json")
 
 
 def exposition(engine: Delivery) -> str:

@@ -15,9 +15,10 @@ from typing import Any
 
 from sqlalchemy import Row, update
 
+from bridge.errors import Rejected
 from bridge.ledger import Writing, lanes, links, messages, plain
 from bridge.ledger.links import Link
-from bridge.ledger.models import message
+from bridge.ledger.models import UNCERTAIN, message
 from bridge.mapping import Push
 
 WAITING, CHILDREN_READ = "WAITING_FOR_CHILDREN", "CHILDREN_READ"
@@ -90,6 +91,17 @@ def told(row: Row[Any], known: Link | None, winners: Link | None, winner: str) -
         f" kept up to date, and {known.target_id}. Merge {known.target_id} into {winners.target_id} in NetSuite."
     )
     return "MERGE_IN_NETSUITE", "accounting", reason
+
+
+def must_be_there(push: Push, known: Link | None, row: Row[Any]) -> None:
+    """Raise Rejected where accounting deleted the NetSuite record: making it anew is for a person to decide."""
+    is_decided = row.forced or row.state == UNCERTAIN
+    if known is not None and known.parts.get("deleted") == known.target_id and not is_decided:
+        sentence = (
+            f"Its NetSuite {push.label.lower()} {known.target_id} was deleted in NetSuite. Send it again to make"
+            " it anew, or delete it in Salesforce too."
+        )
+        raise Rejected(sentence, code="DELETED_IN_NETSUITE", who="accounting")
 
 
 def stopped(push: Push, known: Link | None) -> str | None:

@@ -220,6 +220,7 @@ class _Step:
             return self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
         if stopped := merging.stopped(push, known):
             return self._hold(row, stopped, "MERGED_AWAY", "accounting")
+        merging.must_be_there(push, known, row)
         if (closed := push.held(source, self.syncs.context)) is not None:
             return self._closed(row, push, known, closed, source)
         if (after := self._parents(row, push, source)) is None:

@@ -79,6 +79,7 @@ def _lead(engine: Delivery, push: Push, lost: Link) -> bool:
     """Let the link of one Account lead to the survivor. False where there is none."""
     there = _survivor(engine, push, lost)
     if there is None:
+        _tell_deleted(engine, push, lost)
         return False
     parts = {**lost.parts, "gone": lost.target_id}
     with engine.ledger.write() as writing:
@@ -101,6 +102,20 @@ def _lead(engine: Delivery, push: Push, lost: Link) -> bool:
         )  # fmt: skip
     _look_again(engine, push, lost.source_id)
     return True
+
+
+def _tell_deleted(engine: Delivery, push: Push, lost: Link) -> None:
+    """Mark the link of a record that was deleted, and have its Account looked at, which tells a person."""
+    with engine.ledger.write() as writing:
+        known = links.find(writing.connection, [(push.name, lost.source_id)]).get((push.name, lost.source_id))
+        if known is None or known.target_id != lost.target_id or known.parts.get("deleted") == known.target_id:
+            return  # it was made anew meanwhile, or it was told before
+        links.save(writing, [replace(known, fingerprint="", parts={**known.parts, "deleted": known.target_id})])
+        writing.say(
+            "broken", "netsuite", sync=push.name, source_id=known.source_id, target=f"{push.target}/{known.target_id}",
+            detail="deleted in NetSuite",
+        )  # fmt: skip
+    _look_again(engine, push, lost.source_id)
 
 
 def _survivor(engine: Delivery, push: Push, lost: Link) -> Record | None:

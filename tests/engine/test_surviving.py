@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from bridge import operating
 from bridge.ports import Record, Ref
 from bridge.surviving import follow
 
@@ -140,6 +141,32 @@ def test_a_customer_that_was_only_deleted_has_no_survivor(house):
     assert moved == 0
     assert house.links()["customer", acme].target_id == gone
     assert house.audit(action="merged") == []
+
+
+def test_a_person_decides_whether_a_deleted_customer_is_made_anew(house):
+    acme = house.account("Acme")
+    house.push_one(acme)
+    run(house)
+    gone = house.there("customer", f"sf-cus-{acme}").ref.id
+    house.ns.admin.delete(kind="customer", id=gone)
+
+    run(house)
+    run(house)
+    house.sf.update(acme, Phone="555-0100")
+    saved = house.push_one(acme)
+    untouched = house.made("customer")
+    told = house.messages("customer", acme)
+    operating.replay(house.engine, [told[-1].id], actor="pat", reason="it is needed")
+    house.drain()
+    house.sf.update(acme, Phone="555-0101")
+    later = house.push_one(acme)
+
+    assert untouched == []
+    assert (saved.state, saved.error.code, saved.error.who) == ("rejected", "DELETED_IN_NETSUITE", "accounting")
+    assert [row.code for row in told] == [None, "DELETED_IN_NETSUITE", "DELETED_IN_NETSUITE"]
+    assert len(house.audit(action="broken")) == len(house.audit(action="recreated")) == 1
+    assert later.state == "delivered"
+    assert [it.fields["phone"] for it in house.made("customer")] == ["555-0101"]
 
 
 def test_a_merged_vendor_is_followed_by_its_purchase_order(funded):

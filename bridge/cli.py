@@ -116,7 +116,9 @@ def worker() -> None:
 @app.command()
 def sandbox(
     fast: Annotated[bool, typer.Option(help="Answer at once instead of with NetSuite's usual delays.")] = False,
-    folder: Annotated[Path | None, typer.Option(help="Keep the bridge's database here.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the bridge's database here, and settings for other commands.")
+    ] = None,
     empty: Annotated[bool, typer.Option(help="Start without the sample company.")] = False,
     port: Annotated[int, typer.Option(help="The first of four ports in a row; 0 takes any that are free.")] = 8080,
 ) -> None:
@@ -143,6 +145,9 @@ def sandbox(
                 seed(house.salesforce)
             for name, url in house.pages.items():
                 out.print(f"{name}: {url}")
+            if folder:
+                house.keep_settings(folder / "settings")
+                out.print(f"Commands for it: BRIDGE_SECRETS_DIR={folder / 'settings'} bridge errors", soft_wrap=True)
             out.print("Save something in Salesforce and look at NetSuite. Ctrl-C stops everything.")
             _until_stopped()
         finally:
@@ -165,7 +170,9 @@ def demo(
 
 @app.command()
 def push(
-    object_name: Annotated[str, typer.Argument(metavar="OBJECT", help="Account, Contact or Application.")],
+    object_name: Annotated[
+        str, typer.Argument(metavar="OBJECT", help="Account, Contact, Application or CreditRequest.")
+    ],
     record_id: Annotated[str, typer.Argument(metavar="ID")],
 ) -> None:
     """Read one record from Salesforce and send it now."""

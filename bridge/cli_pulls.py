@@ -84,7 +84,7 @@ def pull_now(bridge: Bridge, what: str, since: datetime | None, until: datetime 
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     follow(bridge.engine, bridge.netsuite.now(), bridge.settle)  # first: rows must lead to the right Account
-    with Progress(*columns, console=out) as bar:
+    with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
         for name in pulled_by(bridge, what):
             task = bar.add_task(bridge.engine.syncs.pulls[name].label, total=None)
 

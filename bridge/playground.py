@@ -5,6 +5,7 @@ What `bridge sandbox` and `bridge demo` run, and what end-to-end tests stand on.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite, Latency
 from bridge.sandbox.salesforce import FakeSalesforce
 from bridge.sandbox.wsgi import SandboxServer
 from bridge.serving import Served
-from bridge.settings import Settings, SigningKey
+from bridge.settings import Settings, SigningKey, variable
 from bridge.site import read
 from bridge.timetable import Timetable, timetable
 
@@ -42,12 +43,22 @@ class Playground:
     callouts: Served
     console: Served
     servers: tuple[SandboxServer, SandboxServer]
+    given: Mapping[str, Any]  # the bridge's settings, apart from the environment
 
     @property
     def pages(self) -> dict[str, str]:
         """Return what a person can open."""
         salesforce, netsuite = self.servers
         return {"Salesforce": salesforce.url, "NetSuite": netsuite.url, "Bridge": self.console.url}
+
+    def keep_settings(self, folder: Path) -> None:
+        """Write the bridge's settings as files for ``BRIDGE_SECRETS_DIR``: commands then reach this bridge."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, value in self.given.items():
+            if name == "signing_keys":
+                value = json.dumps({kid: key.secret.get_secret_value() for kid, key in value.items() if key.secret})
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            (folder / variable(name).lower()).write_text(text)
 
     def stop(self) -> None:
         self.schedule.stop()
@@ -106,9 +117,11 @@ def start(
         SandboxServer(salesforce, port=salesforce_port).start(),
         SandboxServer(netsuite, port=netsuite_port).start(),
     )
+    chosen = config or Path(__file__).parent / "demo.toml"
     own: dict[str, Any] = {
         "environment": "sandbox",
-        "database_url": f"sqlite:///{database}",
+        "database_url": f"sqlite:///{database.absolute()}",
+        "config": chosen,
         "signing_keys": keys,
         "netsuite_account": ACCOUNT,
         "netsuite_url": servers[1].url,
@@ -118,10 +131,11 @@ def start(
         "salesforce_client_id": "sandbox-consumer-key",
         **{name: SecretStr(text) for name, text in accepted.items()},
     }
-    site, problems = read(config or Path(__file__).parent / "demo.toml")
+    site, problems = read(chosen)
     if problems:
         raise ValueError("; ".join(problems))
-    bridge = build(Settings(**(own | dict(settings or {}))), site)
+    given = own | dict(settings or {})
+    bridge = build(Settings(**given), site)
     bridge.settle = timedelta(0)  # the fake has no index that lags behind its clock
     bridge.start()
     callouts = Served(web(bridge), "127.0.0.1", port)
@@ -131,4 +145,4 @@ def start(
     pages.start()
     schedule.start(catch_up=False)
     salesforce.callouts.url = callouts.url
-    return Playground(salesforce, netsuite, bridge, schedule, callouts, pages, servers)
+    return Playground(salesforce, netsuite, bridge, schedule, callouts, pages, servers, given)

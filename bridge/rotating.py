@@ -51,6 +51,7 @@ class Rotation:
     ) -> None:
         self._folder, self._engine = folder, engine
         self._now, self._read, self._take = now, read, take
+        self._seen: Seen = ()
         self._seen = self._look_at_files()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="secrets", daemon=True)

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 import salesforce_metadata
 import suitetalk_wsdl
+from bridge import playground
 from bridge.cli import app
 from bridge.cli_config import sealed, unsealed
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
@@ -632,3 +633,22 @@ def test_a_database_of_another_organisation_is_refused(bridge: Run, monkeypatch:
         1,
         True,
     )
+
+
+def test_commands_reach_a_sandbox_by_the_settings_that_it_leaves(
+    bridge: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in environment:
+        monkeypatch.delenv(name)
+    house = playground.start(tmp_path / "bridge.sqlite3")
+    try:
+        house.keep_settings(tmp_path / "settings")
+        monkeypatch.setenv("BRIDGE_SECRETS_DIR", str(tmp_path / "settings"))
+        account = house.salesforce.insert("Account", Name="Quarry Road Tyres")
+
+        assert bridge("doctor")[0] == 0
+        code, text = bridge("push", "Account", account)
+
+        assert (code, "customer 901" in text) == (0, True), text
+    finally:
+        house.stop()

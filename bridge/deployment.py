@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,16 +30,16 @@ from bridge.ledger import bindings as kept
 from bridge.ledger.bindings import Instance, KeptSet, Live
 from bridge.ledger.incidents import Incident
 from bridge.mapping import Syncs
-from bridge.netsuite.compare import Report, compare
 from bridge.netsuite.kinds import Kind, kind_of
 from bridge.netsuite.lifecycle import Lifetime, lifetime
-from bridge.netsuite.samples import sample
 from bridge.netsuite.sets import WsdlSet, refused, whole
 from bridge.netsuite.soap import SoapNetSuite
 from bridge.netsuite.wsdl import Bindings
-from bridge.rehearsal import Scene, rehearse
 from bridge.settings import Settings
-from bridge.used import uses
+
+if TYPE_CHECKING:  # a start needs neither the comparison nor the sandbox: they are loaded when somebody asks
+    from bridge.netsuite.compare import Report
+    from bridge.rehearsal import Scene
 
 LOG = logging.getLogger("bridge.deployment")
 EVERY_S = 0.5  # how soon an instance notices what was deployed
@@ -140,6 +141,10 @@ def settings_set(folder: Path, version: str) -> WsdlSet:
 
 def compared(old: WsdlSet, new: WsdlSet, syncs: Syncs) -> Report:
     """Compare two sets in what the bridge and this site's syncs use."""
+    from bridge.netsuite.compare import compare
+    from bridge.netsuite.samples import sample
+    from bridge.used import uses
+
     newest = max(it.name for it in Path(suitetalk_wsdl.__file__).parent.iterdir() if (it / "netsuite.wsdl").exists())
     shipped = settings_set(shipped_folder(newest), newest).inventory()
     return compare(old.inventory(), new.inventory(), shipped, uses(syncs, lambda kind: sample(shipped, kind)))
@@ -163,6 +168,8 @@ class Trial:
 
 def tried(shelf: Shelf, choice: Choice, syncs: Syncs) -> Trial:
     """Compare a set with what is live, and rehearse it if nothing breaks. Raises Misconfigured for a spoilt set."""
+    from bridge.rehearsal import rehearse
+
     live = shelf.live()
     new = shelf.read(choice.seal)
     report = compared(shelf.read(live.seal if live else None), new, syncs)

@@ -33,6 +33,12 @@ _PG_NOW = text("SELECT clock_timestamp()")
 # PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it; and it
 # would keep the plan that was best while the tables were empty.
 _PG_PLANS = "SET random_page_cost = 1.1; SET plan_cache_mode = force_custom_plan; SET jit = off"
+# A server that vanished, as in a fail-over or behind a dead link, must not hold every thread for a quarter of an hour:
+# after so many seconds (of ``tcp_user_timeout``: milliseconds) it counts as gone, and callers are told to come again.
+_PG_GIVE_UP = {
+    "connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "keepalives_interval": 5,
+    "keepalives_count": 2,
+}  # fmt: skip
 _LOST_TO_ANOTHER = ("40P01", "40001")  # deadlock detected, serialization failure: rolled back for certain
 DEADLOCKS = 3
 BREATH_S = (0.02, 0.1)  # before a transaction is done again
@@ -117,7 +123,12 @@ class Ledger:
 
     def _open_postgresql(self, pool_size: int) -> Engine:
         engine = create_engine(
-            self.url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={name: it for name, it in _PG_GIVE_UP.items() if name not in make_url(self.url).query},
+            hide_parameters=True,  # as above
         )
 
         @event.listens_for(engine, "connect")

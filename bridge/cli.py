@@ -91,7 +91,9 @@ def serve() -> None:
             fail("Others would reach the console, and nobody could sign in: set BRIDGE_OIDC_…, or make an account "
                  "with: bridge console account <name>")  # fmt: skip
         front = Served(web(bridge), settings.host, settings.port)
-        pages = Served(console(bridge, schedule), settings.console_host, settings.console_port, threads=4)
+        pages = Served(
+            console(bridge, schedule), settings.console_host, settings.console_port, threads=4, proxy=settings.proxy
+        )
         front.start()
         pages.start()
         schedule.start()

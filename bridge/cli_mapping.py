@@ -209,16 +209,10 @@ def items() -> None:
     """List what is in one catalogue and not in the other: fee types in Salesforce, items in NetSuite."""
     from collections import Counter
 
-    from bridge.mapping.catalogue import gaps
+    from bridge.operators import catalogue
 
     with opened() as bridge:
-        known = bridge.salesforce.facts("Opportunity")
-        fees = known["Lines.Fee_Type__c"].choices if "Lines.Fee_Type__c" in known else frozenset()
-        there = {
-            "sale_item": bridge.netsuite.selectable("salesOrder", "itemList", "item"),
-            "purchase_item": bridge.netsuite.selectable("purchaseOrder", "itemList", "item"),
-        }
-        found = list(gaps(bridge.engine.syncs.context.site, sorted(fees), there))
+        found = catalogue(bridge)
     table = Table("Where", "Name", "What", "Who can mend it")
     for it in found:
         table.add_row(it.where, escape(it.name), escape(it.sentence), it.who)

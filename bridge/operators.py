@@ -8,10 +8,22 @@ from wsgiref.types import WSGIApplication
 from bridge.app import Bridge
 from bridge.deployment import status
 from bridge.ledger import desk
+from bridge.mapping.catalogue import Gap, gaps
 from bridge.timetable import Timetable
 from bridge.web.console import create_console
 from bridge.web.desk import Desk, Door, JobRow, Limit, SecondPerson
 from bridge.web.oidc import Oidc, Provider
+
+
+def catalogue(bridge: Bridge) -> list[Gap]:
+    """Ask both systems what they sell, and return what is in one catalogue and not in the other."""
+    known = bridge.salesforce.facts("Opportunity")
+    fees = known["Lines.Fee_Type__c"].choices if "Lines.Fee_Type__c" in known else frozenset()
+    there = {
+        "sale_item": bridge.netsuite.selectable("salesOrder", "itemList", "item"),
+        "purchase_item": bridge.netsuite.selectable("purchaseOrder", "itemList", "item"),
+    }
+    return list(gaps(bridge.engine.syncs.context.site, sorted(fees), there))
 
 
 def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
@@ -42,6 +54,7 @@ def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
             SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum),
             _door(bridge),
             lambda: status(bridge.shelf, datetime.now(UTC).date()),
+            lambda: catalogue(bridge),
         )
     )
 

@@ -140,7 +140,7 @@ def start(
     bridge.start()
     callouts = Served(web(bridge), "127.0.0.1", port)
     schedule = timetable(bridge)
-    pages = Served(console(bridge, schedule), "127.0.0.1", console_port, threads=4)
+    pages = Served(console(bridge, schedule), "127.0.0.1", console_port, threads=4, proxy=bridge.settings.proxy)
     callouts.start()
     pages.start()
     schedule.start(catch_up=False)

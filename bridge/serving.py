@@ -17,13 +17,29 @@ class PortTaken(Exception):
     """Another program listens there, or this one may not. An operator chooses another port."""
 
 
-class Served:
-    """A web app behind waitress, on a thread of its own."""
+def _behind(proxy: str | None) -> dict[str, Any]:
+    """Return what has waitress believe the address that *proxy* forwards; anybody else's word for it is dropped."""
+    if proxy is None:
+        return {"clear_untrusted_proxy_headers": True}
+    return {
+        "trusted_proxy": proxy,
+        "trusted_proxy_count": 1,
+        "trusted_proxy_headers": {"x-forwarded-for"},
+        "clear_untrusted_proxy_headers": True,
+    }
 
-    def __init__(self, app: WSGIApplication, host: str, port: int, *, threads: int = THREADS) -> None:
+
+class Served:
+    """A web app behind waitress, on a thread of its own. *proxy*: the one address whose X-Forwarded-For is believed."""
+
+    def __init__(
+        self, app: WSGIApplication, host: str, port: int, *, threads: int = THREADS, proxy: str | None = None
+    ) -> None:
         self._app, self._active, self._idle = app, 0, threading.Condition()
         try:
-            self._server: Any = create_server(self._counted, map={}, host=host, port=port, threads=threads, ident=None)
+            self._server: Any = create_server(
+                self._counted, map={}, host=host, port=port, threads=threads, ident=None, **_behind(proxy)
+            )
         except OSError as error:
             raise PortTaken(f"Port {port} of {host} cannot be used: {error.strerror}.") from error
         self.port: int = self._server.effective_port

@@ -26,6 +26,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyAddress,
     SecretStr,
     ValidationError,
     field_validator,
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     console_host: str = "127.0.0.1"
     console_port: int = Field(default=8081, ge=1, le=65535)
     console_url: str | None = None  # as people type it: https://bridge.example.com
+    console_proxy: IPvAnyAddress | None = None  # whose X-Forwarded-For says where a person sits
     oidc_issuer: str | None = None  # of the provider at which people sign in to the console
     oidc_client_id: str | None = None
     oidc_client_secret: SecretStr | None = None
@@ -239,6 +241,10 @@ class Settings(BaseSettings):
             )
         if self.oidc_issuer and self.environment == "production" and not self.console_url:
             yield "BRIDGE_CONSOLE_URL is missing: the provider must know where to send people back to."
+
+    @property
+    def proxy(self) -> str | None:
+        return str(self.console_proxy) if self.console_proxy else None
 
     @property
     def console_origin(self) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from bridge.ledger import marks
+from bridge.ledger import finding, marks
 from bridge.ledger.models import (
     DEAD,
     DELIVERED,
-    NEEDS_PERSON,
     OPEN,
     REJECTED,
+    SETTLED,
     attempt,
     audit,
     lane,
@@ -28,6 +28,7 @@ from bridge.ledger.models import (
     slot,
 )
 
+STATES = (*OPEN, *SETTLED)
 NEWEST = 50_000  # messages that are looked through for what no index finds
 LANES = 200  # that are looked at for the oldest work
 SAMPLE = 500  # the newest deliveries, from which latency is taken
@@ -56,31 +57,34 @@ class History:
 
 
 def overview(connection: Connection, now: datetime) -> Overview:
-    counted = select(message.c.state, func.count().label("number")).group_by(message.c.state)
-    oldest = connection.execute(
-        select(func.min(message.c.created_at)).where(
-            message.c.queue.is_not(None), message.c.state.in_(OPEN), message.c.sync.not_like("confirm:%")
-        )
-    ).scalar()
-    # Records, not messages: an Application is several.
-    swept = select(message.c.source_id, message.c.version, message.c.modified_at).where(
-        message.c.origin == "sweep", message.c.created_at > now - timedelta(days=1)
-    )
-    late = connection.execute(select(func.count()).select_from(swept.distinct().subquery())).scalar_one()
+    """Return the figures; each state is counted up to `finding.COUNTED` and one, and nothing looks through history."""
+    oldest = _oldest_open(connection)
     return Overview(
-        {row.state: row.number for row in connection.execute(counted)},
+        {state: number for state, number in finding.counts(connection, STATES).items() if number},
         now - oldest if oldest else None,
         latency(connection),
-        late,
+        came_late(connection, now - timedelta(days=1)),
         marks.pauses(connection),
     )
 
 
+def _oldest_open(connection: Connection) -> datetime | None:
+    """Return when the first of the open messages came; of each state the one with the lowest number is looked at."""
+    found: list[datetime] = []
+    for state in OPEN:
+        query = select(message.c.created_at).where(
+            message.c.state == state, message.c.queue.is_not(None), message.c.sync.not_like("confirm:%")
+        )
+        found += connection.execute(query.order_by(message.c.id).limit(1)).scalars()
+    return min(found, default=None)
+
+
 def latency(connection: Connection) -> dict[str, tuple[float, float]]:
     """Return p50 and p95 in seconds from the save (its stamp) to the confirmed write, for each sync."""
+    lowest = select(func.coalesce(func.max(message.c.id), 0) - NEWEST).scalar_subquery()
     newest = (
         select(message.c.sync, message.c.modified_at, message.c.settled_at)
-        .where(message.c.state == DELIVERED, message.c.origin == "callout")
+        .where(message.c.state == DELIVERED, message.c.id > lowest, message.c.origin == "callout")
         .order_by(message.c.id.desc())
         .limit(SAMPLE)
     )
@@ -168,11 +172,8 @@ def came_late(connection: Connection, since: datetime) -> int:
 
 def money_waiting(connection: Connection, syncs: Sequence[str]) -> datetime | None:
     """Return since when the oldest message of *syncs* (those that carry money) is not where it belongs."""
-    query = select(func.min(message.c.created_at)).where(
-        message.c.state.in_((*OPEN, *NEEDS_PERSON)), message.c.sync.in_(list(syncs))
-    )
-    found: datetime | None = connection.execute(query).scalar()
-    return found
+    oldest = finding.oldest_waiting(connection, syncs)
+    return None if oldest is None else oldest.created_at
 
 
 def outcomes(connection: Connection, since: datetime) -> dict[tuple[str, str], int]:

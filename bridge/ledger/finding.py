@@ -32,11 +32,24 @@ from sqlalchemy import (
 )
 
 from bridge.ledger.desk_models import named, triage
-from bridge.ledger.models import HELD, IS_DONE, NEEDS, OPEN, SETTLED, SUPERSEDED, WAITS, link, message
+from bridge.ledger.models import (
+    DELIVERED,
+    HELD,
+    IS_DONE,
+    NEEDS,
+    OPEN,
+    SETTLED,
+    SUPERSEDED,
+    UNCHANGED,
+    WAITS,
+    link,
+    message,
+)
 
 PAGE = 50
 WINDOW = 20_000  # messages looked through for one page when no index serves the filter
 COUNTED = 10_000  # a larger count is told as "more than"
+HELD_LOOKED = 2_000  # held messages that are looked through for those that still stand
 MATCHES = 200  # records that a search may name
 _OURS = re.compile(r"sf-\w+-([0-9A-Za-z]{18})", re.ASCII)
 _LISTED = tuple(message.c[name] for name in (
@@ -233,17 +246,29 @@ def applications(connection: Connection, search: str = "") -> list[Row[Any]]:
 
 
 def counts(connection: Connection, states: Sequence[str]) -> dict[str, int]:
-    """Return how many messages are in each of *states*, counted up to `COUNTED` and one.
+    """Return how many messages are in each of *states*, counted up to `COUNTED` and one; of held ones see `held`."""
+    parts = [
+        select(literal(state).label("state"), func.count().label("number")).select_from(
+            select(message.c.id).where(message.c.state == state).limit(COUNTED + 1).subquery()
+        )
+        for state in states
+        if state != HELD
+    ]
+    found = {row.state: row.number for row in connection.execute(union_all(*parts))} if parts else {}
+    return {**found, HELD: held(connection)[0]} if HELD in states else found
+
+
+def held(connection: Connection) -> tuple[int, bool]:
+    """Return how many records are held among the newest `HELD_LOOKED` held messages, and whether there may be more.
 
     Of a held record only its newest version counts: every save before the gate opened left one.
     """
-    parts = [
-        select(literal(state).label("state"), func.count().label("number")).select_from(
-            select(message.c.id).where(*_is_in(state)).limit(COUNTED + 1).subquery()
-        )
-        for state in states
-    ]
-    return {row.state: row.number for row in connection.execute(union_all(*parts))} if parts else {}
+    newest = select(message.c.id).where(message.c.state == HELD).order_by(message.c.id.desc()).limit(HELD_LOOKED)
+    ids = list(connection.execute(newest).scalars())
+    if not ids:
+        return 0, False
+    query = select(func.count()).where(message.c.state == HELD, message.c.id >= ids[-1], _is_newest())
+    return int(connection.execute(query).scalar_one()), len(ids) == HELD_LOOKED
 
 
 def _is_in(state: str) -> list[ColumnElement[bool]]:
@@ -298,6 +323,23 @@ def oldest_waiting(connection: Connection, syncs: Sequence[str]) -> Row[Any] | N
         return None
     query = select(message).where(message.c.id.in_(found)).order_by(message.c.created_at, message.c.id).limit(1)
     return connection.execute(query).first()
+
+
+def waiting_of(connection: Connection, sync: str, most: int) -> list[Row[Any]]:
+    """Return up to *most* messages of a sync that are not where they belong, the oldest first."""
+    query = select(message).where(text(WAITS), message.c.sync == sync)
+    return list(connection.execute(query.order_by(message.c.id).limit(most)))
+
+
+def read_lately(connection: Connection, sync: str, most: int) -> list[str]:
+    """Return what was last read of each record among the newest *most* readings of a pull, as it is stored."""
+    query = select(message.c.source_id, message.c.payload).where(
+        text(IS_DONE), message.c.sync == sync, message.c.state.in_((DELIVERED, UNCHANGED))
+    )
+    found: dict[str, str] = {}
+    for row in connection.execute(query.order_by(message.c.id.desc()).limit(most)):
+        found.setdefault(row.source_id, row.payload)
+    return list(found.values())
 
 
 def by_numbers(connection: Connection, numbers: Sequence[int]) -> list[Row[Any]]:

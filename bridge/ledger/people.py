@@ -24,6 +24,7 @@ from bridge.ledger.desk_models import account, session
 
 ROLES = ("viewer", "operator", "accountant", "administrator", "auditor")
 IDLE, LONGEST = timedelta(minutes=30), timedelta(hours=12)
+RECENT = timedelta(minutes=15)  # a sign-in that still counts for what moves much money
 ON_THE_WAY = timedelta(minutes=10)  # to sign in at the provider
 SEEN = timedelta(minutes=1)  # a session that is used is noted so often, not at each page
 FREE_TRIES, LONGEST_WAIT_S = 5, 900
@@ -34,7 +35,7 @@ _ONE_AT_A_TIME = threading.Semaphore(2)  # each takes 32 MB: guesses must not us
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person at the console; *name* is empty while they are on the way to sign in."""
+    """A person at the console; *name* is empty while they are on the way to sign in. *is_fresh*: signed in just now."""
 
     key: str
     name: str
@@ -42,6 +43,7 @@ class Session:
     way: str
     token: str
     data: str | None = None
+    is_fresh: bool = True
 
 
 def hashed(password: str, salt: bytes | None = None) -> str:
@@ -162,7 +164,8 @@ def find_session(ledger: Ledger, word: str) -> Session | None:
     if row.seen_at <= now - SEEN:
         with ledger.write() as writing:
             writing.connection.execute(update(session).where(session.c.key == row.key).values(seen_at=writing.now))
-    return Session(row.key, row.name, row.role, row.way, row.token, row.data)
+    is_fresh = row.created_at > now - RECENT
+    return Session(row.key, row.name, row.role, row.way, row.token, row.data, is_fresh)
 
 
 def in_use(connection: Connection) -> set[str]:

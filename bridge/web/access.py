@@ -24,6 +24,7 @@ PUBLIC: Final = frozenset({"public"})
 EVERYONE: Final = frozenset(people.ROLES)
 HANDS: Final = frozenset({"operator", "accountant", "administrator"})  # may change what becomes of messages
 OPERATORS: Final = frozenset({"operator", "administrator"})
+BOOKKEEPERS: Final = frozenset({"accountant", "administrator"})
 ADMINISTRATORS: Final = frozenset({"administrator"})
 AUDITORS: Final = frozenset({"auditor", "administrator"})
 EXPORTERS: Final = HANDS | AUDITORS
@@ -53,6 +54,7 @@ RULES: Final[Mapping[str, frozenset[str]]] = {
     "run": OPERATORS,
     "cadence": ADMINISTRATORS,
     "mappings": EVERYONE,
+    "catalogue": BOOKKEEPERS,
     "bindings": EVERYONE,
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge.delivery import Delivery
 from bridge.ledger.models import OPEN
+from bridge.mapping.catalogue import Gap
 from bridge.ports import Ref
 from bridge.web.oidc import Oidc
 
@@ -84,6 +85,7 @@ class Desk:
     second_person: SecondPerson = field(default_factory=SecondPerson)
     door: Door = field(default_factory=Door)
     bindings: Callable[[], Any] | None = None  # which bindings are live, and all that is known of them
+    catalogue: Callable[[], Sequence[Gap]] | None = None  # what only one of the two catalogues has, asked anew
 
     def salesforce_page(self, kind: str, record_id: str) -> str | None:
         return self.engine.salesforce.url(Ref(kind, id=record_id))

@@ -20,6 +20,7 @@ from bridge.web.message_pages import wanted
 
 Page = str | Response
 
+MASS = 20  # messages in a plan from which on a recent sign-in is asked for
 SHOWN = 20  # messages of a plan that its page lists
 
 
@@ -84,11 +85,15 @@ def add(app: Flask, desk: Desk) -> None:
         one = found(plan_id)
         if one.asked_by != person().name:
             abort(403, description="Only who chose these messages can confirm them.")
+        if (one.is_guarded or len(one.ids) > MASS) and not person().is_fresh:
+            return _again(plan_id)
         return _done(lambda: handling.confirm(engine, one, actor=person().name), plan_id)
 
     @app.post("/plans/<int(max=999999999999999):plan_id>/decide")
     def decide(plan_id: int) -> Page:
         one, approve = found(plan_id), request.form.get("answer") == "approve"
+        if approve and not person().is_fresh:
+            return _again(plan_id)
         return _done(lambda: handling.decide(engine, one, actor=person().name, approve=approve), plan_id)
 
     @app.get("/approvals")
@@ -97,6 +102,11 @@ def add(app: Flask, desk: Desk) -> None:
             waiting = triage.plans(connection, [triage.WAITING])
             past = triage.plans(connection, [triage.DONE, triage.REFUSED])
         return render_template("approvals.html", waiting=waiting, past=past, actions=handling.ACTIONS)
+
+
+def _again(plan_id: int) -> Response:
+    """Have the person sign in once more, so that an unattended desk confirms and approves nothing."""
+    return redirect(url_for("sign_in", again=1, next=url_for("plan", plan_id=plan_id)), code=303)
 
 
 def _done(work: object, plan_id: int) -> Response:

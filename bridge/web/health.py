@@ -62,7 +62,15 @@ def exposition(engine: Delivery) -> str:
         taken, slots = desk.slots(connection, now)
         due, incidents = desk.due_lanes(connection, now), open_ones(connection)
     told: list[tuple[str, str, str, float]] = []
-    told += [("messages", "Messages by state.", _label(state=it), n) for it, n in sorted(seen.states.items())]
+    told += [
+        (
+            "messages",
+            "Messages by state, up to 10,001 of each; held records of the newest 2,000.",
+            _label(state=it),
+            n,
+        )
+        for it, n in sorted(seen.states.items())
+    ]
     told.append(("lag_seconds", "Age of the oldest open message.", "", _seconds(seen.lag)))
     told.append(
         ("money_age_seconds", "Age of the oldest money that is not where it belongs.", "",

@@ -59,6 +59,7 @@ class Leaving:
     state: str
     nonce: str
     verifier: str
+    since: float | None = None  # the provider must have asked for the password after this moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,18 @@ class Oidc:
         host = urlsplit(self.provider.issuer).hostname or ""
         return "Salesforce" if host.endswith(".salesforce.com") else host
 
-    def leave(self) -> Leaving:
-        """Return the address of the provider's own page, with fresh secrets for this one sign-in."""
+    def leave(self, *, again: bool = False) -> Leaving:
+        """Return the address of the provider's own page, with fresh secrets for this one sign-in.
+
+        *again*: the provider shall ask for the password even of somebody it knows (OpenID Connect Core, 3.1.2.1).
+        """
+        asked = {"prompt": "login", "max_age": "0"} if again else {}
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
         with self._session() as session:
             url, state = session.create_authorization_url(
-                self._metadata()["authorization_endpoint"], nonce=nonce, code_verifier=verifier
+                self._metadata()["authorization_endpoint"], nonce=nonce, code_verifier=verifier, **asked
             )
-        return Leaving(url, state, nonce, verifier)
+        return Leaving(url, state, nonce, verifier, time.time() if again else None)
 
     def arrive(self, answer: Mapping[str, str], leaving: Leaving) -> Identified:
         """Exchange what the browser brought back for an identity. Raises NotSignedIn."""
@@ -111,6 +116,10 @@ class Oidc:
             claims = self._claims(str(token["id_token"]), leaving.nonce)
         except (AuthlibBaseError, JoseError, requests.RequestException, KeyError, ValueError, TypeError) as error:
             raise NotSignedIn(f"What {self.title} answered cannot be believed. Try again.") from error
+        # Not every provider says when it asked; one that does must have asked now.
+        asked_at = claims.get("auth_time", leaving.since)
+        if leaving.since and (not isinstance(asked_at, int | float) or asked_at < leaving.since - LEEWAY_S):
+            raise NotSignedIn(f"{self.title} did not ask for your password again. Sign out there, and try again.")
         return self._identified(claims)
 
     def _session(self) -> OAuth2Session:

@@ -9,18 +9,22 @@ from datetime import timedelta
 from decimal import Decimal
 
 from flask import Flask, render_template
+from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from bridge import handling
-from bridge.ledger import counting, finding, incidents, marks, triage
+from bridge.ledger import counting, finding, incidents, marks, plain, triage
 from bridge.ledger import desk as looking
-from bridge.ledger.models import HELD, NEEDS_PERSON, OPEN
+from bridge.ledger.models import NEEDS_PERSON, OPEN
+from bridge.ports import Ref
 from bridge.web.desk import Desk
 from bridge.web.plots import Plot, Series
 from bridge.web.words import obj, span
 
 Page = str | Response
 
+ORDERS = ("salesOrder", "purchaseOrder")
+LOOKED_AT = 400  # orders that wait, and invoices, that one page adds up
 LATE = timedelta(minutes=30)  # what waits longer is worth a look
 
 
@@ -33,7 +37,8 @@ def add(app: Flask, desk: Desk) -> None:
     def overview() -> Page:
         with engine.ledger.read() as connection:
             now = engine.ledger.now(connection)
-            counts = finding.counts(connection, [*OPEN, *NEEDS_PERSON, HELD])
+            counts = finding.counts(connection, [*OPEN, *NEEDS_PERSON])
+            held, are_more_held = finding.held(connection)
             oldest = finding.oldest_waiting(connection, money)
             waits_since = looking.waiting_since(connection, now) if any(counts.get(it) for it in OPEN) else None
             hours = counting.hours(connection, now)
@@ -56,7 +61,8 @@ def add(app: Flask, desk: Desk) -> None:
             mood=mood,
             waiting=waiting,
             person=person,
-            held=counts.get(HELD, 0),
+            held=held,
+            are_more_held=are_more_held,
             most=finding.COUNTED,
             lag=lag,
             oldest=oldest,
@@ -81,7 +87,9 @@ def add(app: Flask, desk: Desk) -> None:
             now = engine.ledger.now(connection)
             hours = counting.hours(connection, now)
             samples = counting.samples(connection, now - timedelta(days=1))
-            days = counting.remitted_by_day(connection, f"{now - timedelta(days=30):%Y-%m-%d}")
+            month = f"{now - timedelta(days=30):%Y-%m-%d}"
+            days = counting.remitted_by_day(connection, month)
+            waiting, billed = _waiting(desk, connection), _billed(desk, connection, month)
         labels = [it.at[-2:] + ":00" for it in hours]
         plots = [
             Plot(
@@ -107,7 +115,43 @@ def add(app: Flask, desk: Desk) -> None:
             values = [float(known.get(day, 0)) for day in wanted]  # of a picture; no amount is computed from it
             title = f"Remitted by day{f', {currency}' if currency else ''}"
             plots.append(Plot(title, [it[5:] for it in wanted], [Series("remitted", values)], _whole, "bars"))
-        return render_template("figures.html", plots=plots)
+        steps = [*waiting, "billed", "remitted"]
+        for currency in sorted({*billed, *days, *(it for sums in waiting.values() for it in sums)}):
+            total = {**{name: sums.get(currency, Decimal(0)) for name, sums in waiting.items()},
+                     "billed": billed.get(currency, Decimal(0)),
+                     "remitted": sum((amount for _, amount in days.get(currency, ())), Decimal(0))}  # fmt: skip
+            title = f"From approved to remitted{f', {currency}' if currency else ''}"
+            together = Series("together", [float(total[it]) for it in steps])  # of a picture, as below
+            plots.insert(0, Plot(title, steps, [together], _cents, "bars"))
+        return render_template("figures.html", plots=plots, most=LOOKED_AT)
+
+
+def _waiting(desk: Desk, connection: Connection) -> dict[str, dict[str, Decimal]]:
+    """Return what is approved and not in NetSuite yet: for each kind of order, sums by currency."""
+    syncs = desk.engine.syncs
+    return {
+        f"{it.label or it.name} waiting": handling.sums(syncs, finding.waiting_of(connection, it.name, LOOKED_AT))
+        for it in syncs.pushes.values()
+        if it.target in ORDERS and it.worth is not None
+    }
+
+
+def _billed(desk: Desk, connection: Connection, since: str) -> dict[str, Decimal]:
+    """Return the invoices that are dated since then, as they were last read, summed by currency."""
+    found: dict[str, Decimal] = {}
+    for pull in (it for it in desk.engine.syncs.pulls.values() if it.source == "invoice"):
+        for stored in finding.read_lately(connection, pull.name, LOOKED_AT):
+            invoice = plain.loads(stored).get("source", {})
+            total, day, currency = invoice.get("total"), str(invoice.get("tranDate") or ""), invoice.get("currency")
+            if isinstance(total, Decimal) and day[:10] >= since:
+                name = (currency.name if isinstance(currency, Ref) else currency) or ""
+                name = str(name or desk.engine.syncs.context.site.get("currency") or "")
+                found[name] = found.get(name, Decimal(0)) + total
+    return found
+
+
+def _cents(value: float) -> str:
+    return f"{value:,.2f}"
 
 
 def _whole(value: float) -> str:

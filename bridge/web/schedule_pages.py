@@ -1,4 +1,4 @@
-"""Schedules with their cadences, and the mappings as they are read.
+"""Schedules with their cadences, the mappings as they are read, and what one catalogue has and the other lacks.
 
 Must not know: SOAP, SQL beyond `bridge.ledger`.
 """
@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from bridge.errors import BridgeError
 from bridge.ledger import marks
 from bridge.mapping import tables
 from bridge.web.access import person
@@ -67,3 +68,14 @@ def add(app: Flask, desk: Desk) -> None:
         syncs = engine.syncs
         found = [(it, tables.source(it), tables.gates(it), list(tables.rows(it))) for it in syncs.every()]
         return render_template("mappings.html", found=found)
+
+    @app.post("/mappings/catalogue")
+    def catalogue() -> Page:
+        """Ask both systems what they sell: a form, for it costs calls, which no link of another page may cause."""
+        if desk.catalogue is None:
+            abort(404)
+        try:
+            found = desk.catalogue()
+        except BridgeError as error:
+            return redirect(url_for("mappings", said=error.message[:200]), code=303)
+        return render_template("catalogue.html", found=found)

@@ -57,17 +57,18 @@ def add_sign_in(app: Flask, access: Access, ledger: Ledger, oidc: Oidc | None) -
         with ledger.read() as connection:
             has_account = people.any_account(connection)
         there = oidc.title if oidc else None
-        onward = _onward(request.values.get("next"))
+        onward, again = _onward(request.values.get("next")), bool(request.values.get("again"))
         text = render_template(
-            "sign_in.html", sentence=sentence, provider=there, form_word=word, onward=onward, has_account=has_account
-        )
+            "sign_in.html", sentence=sentence, provider=there, form_word=word, onward=onward, has_account=has_account,
+            again=again,
+        )  # fmt: skip
         answer = make_response(text, status)
         answer.set_cookie(FORM, word, max_age=3600, secure=access.is_secure, httponly=True, samesite="Strict", path="/")
         return answer
 
     @app.get("/sign-in")
     def sign_in() -> Response:
-        if g.session is not None and g.session.name:
+        if g.session is not None and g.session.name and not request.args.get("again"):
             return redirect(url_for("overview"), code=303)
         return page()
 
@@ -100,7 +101,7 @@ def add_sign_in(app: Flask, access: Access, ledger: Ledger, oidc: Oidc | None) -
         if tries.are_too_many(request.remote_addr or ""):
             return page("There were too many tries from your address. Wait five minutes.", 429)
         try:
-            leaving = oidc.leave()
+            leaving = oidc.leave(again=bool(request.args.get("again")))
         except NotSignedIn as error:
             return page(str(error), 502)
         data = json.dumps({**asdict(leaving), "next": _onward(request.args.get("next"))})

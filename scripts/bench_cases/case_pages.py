@@ -144,6 +144,12 @@ def _asked(folder: Path, url: str, messages: int) -> dict[str, float]:
                 if answer.status_code not in (200, 404) or (answer.status_code == 404 and messages > FEW):
                     raise RuntimeError(f"{path} answered {answer.status_code}")
             taken[name] = median(times)
+        metrics, times = f"{house.callouts.url}/metrics", []
+        for _ in range(TRIES):
+            started = time.perf_counter()
+            session.get(metrics, timeout=60).raise_for_status()
+            times.append(time.perf_counter() - started)
+        taken["metrics"] = median(times)
     finally:
         house.stop()
     return taken

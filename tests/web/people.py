@@ -31,7 +31,7 @@ class Browser:
         return self.session.get(f"{self.url}{path}", params=params, timeout=20)
 
     def sign_in(self, name: str, password: str = PASSWORD, **form: Any) -> requests.Response:
-        page = self.get("/sign-in")
+        page = self.get("/sign-in", again="1" if "again" in form else None)
         data = {"form": hidden(page.text, "form"), "name": name, "password": password, **form}
         return self.session.post(f"{self.url}/sign-in/local", data=data, timeout=20, allow_redirects=False)
 

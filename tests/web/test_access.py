@@ -10,11 +10,12 @@ import requests
 from sqlalchemy import select, update
 
 from bridge import playground
-from bridge.ledger import incidents, people
+from bridge.ledger import incidents, people, triage
 from bridge.ledger.desk_models import account, session
 from bridge.ledger.models import audit
 from bridge.operators import console
 from bridge.playground import Playground
+from bridge.serving import Served
 from bridge.web.access import PUBLIC, RULES
 from bridge.web.signing_in import Tries
 from tests.web.people import PASSWORD, Browser, make_account
@@ -330,3 +331,92 @@ def test_a_page_that_fails_shows_no_inner_words(house: Playground, browsers: dic
 def test_static_files_need_no_sign_in_and_nothing_else_is_served_there(house: Playground) -> None:
     assert requests.get(f"{house.console.url}/static/console.css", timeout=20).status_code == 200
     assert requests.get(f"{house.console.url}/static/../console.py", timeout=20).status_code == 404
+
+
+# --- signing in again, and behind a proxy ---
+
+
+def grow_old(house: Playground, browser: Browser) -> None:
+    mine = session.c.key == people.key_of(browser.session.cookies["bridge"])
+    with house.bridge.ledger.write() as writing:
+        past = writing.now - people.RECENT - timedelta(seconds=1)
+        writing.connection.execute(update(session).where(mine).values(created_at=past))
+
+
+def plan(house: Playground, count: int, *, is_guarded: bool) -> int:
+    with house.bridge.ledger.write() as writing:
+        return triage.draft(
+            writing, action="retry", value=None, reason="", ids=list(range(900_000, 900_000 + count)), sums={},
+            is_guarded=is_guarded, actor="operator",
+        )  # fmt: skip
+
+
+def state_of(house: Playground, number: int) -> str:
+    with house.bridge.ledger.read() as connection:
+        found = triage.find(connection, number)
+    assert found is not None
+    return found.state
+
+
+@pytest.mark.parametrize(("count", "is_guarded"), [(21, False), (2, True)], ids=["many", "second person"])
+def test_a_mass_decision_needs_a_recent_sign_in(
+    house: Playground, browser: Browser, count: int, is_guarded: bool
+) -> None:
+    """Who finds a desk unattended confirms nothing large."""
+    browser.sign_in("operator")
+    number = plan(house, count, is_guarded=is_guarded)
+    grow_old(house, browser)
+
+    asked = browser.post(f"/plans/{number}/confirm")
+
+    assert asked.headers["Location"] == f"/sign-in?again=1&next=/plans/{number}"
+    assert state_of(house, number) == triage.DRAFTED
+    assert "Sign in again" in browser.get(asked.headers["Location"]).text
+    assert browser.sign_in("operator", next=f"/plans/{number}", again="1").headers["Location"] == f"/plans/{number}"
+    browser.post(f"/plans/{number}/confirm")
+    assert state_of(house, number) == (triage.WAITING if is_guarded else triage.DONE)
+
+
+def test_an_approval_needs_a_recent_sign_in_and_a_refusal_does_not(house: Playground, browser: Browser) -> None:
+    browser.sign_in("accountant")
+    number = plan(house, 2, is_guarded=True)
+    with house.bridge.ledger.write() as writing:
+        triage.move(writing, number, triage.DRAFTED, triage.WAITING)
+    grow_old(house, browser)
+
+    asked = browser.post(f"/plans/{number}/decide", answer="approve")
+
+    assert asked.headers["Location"].startswith("/sign-in?again=1")
+    assert state_of(house, number) == triage.WAITING
+    browser.post(f"/plans/{number}/decide", answer="refuse")
+    assert state_of(house, number) == triage.REFUSED
+
+
+def test_a_few_messages_are_decided_about_without_signing_in_again(house: Playground, browser: Browser) -> None:
+    browser.sign_in("operator")
+    number = plan(house, 20, is_guarded=False)
+    grow_old(house, browser)
+
+    browser.post(f"/plans/{number}/confirm")
+
+    assert state_of(house, number) == triage.DONE
+
+
+@pytest.mark.parametrize(("proxy", "counted"), [(None, "127.0.0.1"), ("127.0.0.1", "203.0.113.9")])
+def test_a_forwarded_address_counts_only_from_the_proxy_that_is_trusted(
+    house: Playground, proxy: str | None, counted: str
+) -> None:
+    """Otherwise a guesser gives each try an address of its own, or a proxy makes one address of all people."""
+    served = Served(console(house.bridge, house.schedule), "127.0.0.1", 0, threads=2, proxy=proxy)
+    served.start()
+    try:
+        browser = Browser(served.url)
+        browser.session.headers["X-Forwarded-For"] = "198.51.100.1, 203.0.113.9"
+        browser.sign_in("auditor")
+    finally:
+        served.stop()
+
+    query = select(audit.c.detail).where(audit.c.actor == "auditor", audit.c.action == "signed_in")
+    with house.bridge.ledger.read() as connection:
+        last = connection.execute(query.order_by(audit.c.at.desc(), audit.c.seq.desc()).limit(1)).scalar_one()
+    assert last == f"from {counted}"

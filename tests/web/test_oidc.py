@@ -218,3 +218,19 @@ def test_salesforce_is_called_by_its_name() -> None:
 
     assert Oidc(given).title == "Salesforce"
     assert SECRET not in repr(given)
+
+
+@pytest.mark.parametrize(
+    ("asked_s_ago", "status"), [(0, 200), (600, 403), (None, 200)], ids=["now", "before", "silent"]
+)
+def test_signing_in_again_has_the_provider_ask_for_the_password(
+    browser: Browser, provider: Provider, asked_s_ago: int | None, status: int
+) -> None:
+    provider.who = {"sub": "1", "email": "anna@example.com", "email_verified": True}
+    provider.claims = {} if asked_s_ago is None else {"auth_time": int(time.time()) - asked_s_ago}
+
+    leaving = parse_qs(urlsplit(browser.get("/sign-in/there", again="1").headers["Location"]).query)
+    page = browser.follow("/sign-in/there", again="1")
+
+    assert (leaving["prompt"], leaving["max_age"]) == (["login"], ["0"])
+    assert page.status_code == status

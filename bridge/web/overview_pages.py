@@ -155,7 +155,7 @@ def _cents(value: float) -> str:
 
 
 def _whole(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:,.1f}"
+    return f"{value:,.0f}" if value >= 1_000 or value == int(value) else f"{value:,.1f}"
 
 
 def _source(desk: Desk, sync: str) -> str:

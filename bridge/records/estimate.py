@@ -3,9 +3,8 @@
 A site without such stages has no quotes. What becomes of the quote when the order is made is NetSuite's own business.
 """
 
-from bridge.mapping import Push, const, currency, date, is_in, lines, link, money, number, of_lines, site, text
-from bridge.ports import Ref
-from bridge.records.sales_order import SALE_ITEM, SALE_TAX, TERMS_IN_WORDS, parts, sold
+from bridge.mapping import Push, currency, date, is_in, link, of_lines, site, text
+from bridge.records.sales_order import FEE_LINES, TERMS_IN_WORDS
 
 ESTIMATE = Push(
     name="estimate",
@@ -23,21 +22,7 @@ ESTIMATE = Push(
         "expectedCloseDate": date("CloseDate"),
         "currency": currency(),
         "memo": TERMS_IN_WORDS,
-        "itemList": lines(
-            "Lines",
-            where=sold,
-            expand=parts,
-            uses=("Fee_Type__c",),
-            fields={
-                "item": SALE_ITEM,
-                "quantity": number("Quantity"),
-                "price": const(Ref("priceLevel", id="-1")),
-                "rate": money("UnitPrice", required=True),
-                "amount": money("TotalPrice", required=True),
-                "description": text("Description", limit=999, cut=True),
-                **SALE_TAX,
-            },
-        ),
+        "itemList": FEE_LINES,
         "subsidiary": site("subsidiary", ref="subsidiary"),
     },
 )

@@ -83,6 +83,22 @@ def of_fee(column: str, ref: str | None = None, otherwise: str | None = None) ->
 # Whether the customer is taxable is the customer's own; NetSuite takes the order's header from there.
 SALE_TAX = {"isTaxable": of_fee("taxable"), "taxCode": of_fee("sale_tax_code", "taxCode", "sale_tax_code")}
 
+FEE_LINES = lines(
+    "Lines",
+    where=sold,
+    expand=parts,
+    uses=("Fee_Type__c",),
+    fields={
+        "item": SALE_ITEM,
+        "quantity": number("Quantity"),
+        "price": const(Ref("priceLevel", id="-1")),
+        "rate": money("UnitPrice", required=True),
+        "amount": money("TotalPrice", required=True),
+        "description": text("Description", limit=999, cut=True),
+        **SALE_TAX,
+    },
+)
+
 SALES_ORDER = Push(
     name="sales_order",
     label="Sales order",
@@ -100,21 +116,7 @@ SALES_ORDER = Push(
         "tranDate": date("Funding_Date__c"),
         "currency": currency(),
         "memo": TERMS_IN_WORDS,
-        "itemList": lines(
-            "Lines",
-            where=sold,
-            expand=parts,
-            uses=("Fee_Type__c",),
-            fields={
-                "item": SALE_ITEM,
-                "quantity": number("Quantity"),
-                "price": const(Ref("priceLevel", id="-1")),
-                "rate": money("UnitPrice", required=True),
-                "amount": money("TotalPrice", required=True),
-                "description": text("Description", limit=999, cut=True),
-                **SALE_TAX,
-            },
-        ),
+        "itemList": FEE_LINES,
         "subsidiary": site("subsidiary", ref="subsidiary"),
     },
 )

@@ -92,7 +92,7 @@ def start(
     names = ("netsuite_consumer_key", "netsuite_consumer_secret", "netsuite_token_id", "netsuite_token_secret")
     accepted: dict[str, str] = {name: f"sandbox-{name.removeprefix('netsuite_').replace('_', '-')}" for name in names}
     accepted |= {"salesforce_client_secret": "sandbox-consumer-secret"}
-    accepted |= {name: it.get_secret_value() for name, it in (settings or {}).items() if name in accepted}
+    accepted |= {name: it.get_secret_value() for name, it in (settings or {}).items() if name in accepted and it}
     netsuite = FakeNetSuite(
         schema_dir=schema,
         account=ACCOUNT,

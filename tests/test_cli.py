@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 import salesforce_metadata
 import suitetalk_wsdl
-from bridge import playground
+from bridge import playground, terminal
 from bridge.cli import app
 from bridge.cli_config import sealed, unsealed
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
@@ -97,6 +97,7 @@ def environment(systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in (given | {"COLUMNS": "200"}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(terminal.out, "width", 200)  # it was made before, by the width of whoever started the run
     return given
 
 

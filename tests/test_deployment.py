@@ -24,6 +24,7 @@ from bridge.netsuite import sets
 from bridge.netsuite.lifecycle import lifetime
 from bridge.playground import Playground
 from bridge.ports import Record, Ref, Written
+from bridge.rehearsal import rehearse
 from tests import wsdl_mutants as mutants
 from tests.wsdl_mutants import SUBSET, as_version, field_added, field_changed, field_moved_to_the_end, mutated
 
@@ -193,12 +194,12 @@ def test_what_the_comparison_does_not_see_fails_in_the_rehearsal(world):
     here = world()
     made = sets.from_path(SUBSET, "2025_2")
     syncs = here.house.bridge.engine.syncs
-    sandbox = deployment.rehearse(made, syncs)
+    sandbox = rehearse(made, syncs)
     broken = sets.WsdlSet("2025_2", {**made.files, "xsd/lists.relationships.xsd": b"<x/>"})
 
     assert not [it for it in sandbox if it.ok is False]
     assert sum(it.ok is True for it in sandbox) > 20
-    assert [it.ok for it in deployment.rehearse(broken, syncs)] == [False]
+    assert [it.ok for it in rehearse(broken, syncs)] == [False]
 
 
 def test_an_endpoint_that_the_account_does_not_serve_does_not_go_live(world, tmp_path):

@@ -169,13 +169,9 @@ def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut:
     stored = _store(writing, new, correlation, {}, state=PENDING, attempts=0)
     for row in stored:
         writing.say(
-            "received",
-            row.actor or row.origin,
-            sync=row.sync,
-            source_id=row.source_id,
-            message_id=row.id,
+            "received", row.actor or row.origin, sync=row.sync, source_id=row.source_id, message_id=row.id,
             correlation=row.correlation,
-        )
+        )  # fmt: skip
     if len(stored) < len(new):
         kept = {(row.sync, row.source_id, row.version, row.correlation) for row in stored}
         _say_repeated(writing, new, correlation, kept)
@@ -394,12 +390,7 @@ def free_waiting(writing: Writing, made: Iterable[str]) -> None:
     )
     for row in waiting:
         writing.say(
-            PENDING,
-            "bridge",
-            sync=row.sync,
-            source_id=row.source_id,
-            message_id=row.id,
-            correlation=row.correlation,
-            detail=f"{row.waits_for} is there",
-        )
+            PENDING, "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id,
+            correlation=row.correlation, detail=f"{row.waits_for} is there",
+        )  # fmt: skip
     wake(writing, {row.lane: (writing.now, row.priority) for row in waiting})

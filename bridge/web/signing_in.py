@@ -24,7 +24,7 @@ from bridge.web.access import Access
 from bridge.web.oidc import Leaving, NotSignedIn, Oidc
 
 LOG = logging.getLogger("bridge.console")
-TRIES, WINDOW_S, ADDRESSES = 20, 300.0, 2_000  # from one address; and how many addresses are remembered
+TRIES, WINDOW_S, ADDRESSES = 30, 300.0, 2_000  # from one address; and how many addresses are remembered
 FORM = "bridge-form"
 
 
@@ -46,6 +46,12 @@ class Tries:
             while len(self._seen) > ADDRESSES:
                 self._seen.popitem(last=False)
             return len(recent) > self._most
+
+    def came_in(self, address: str) -> None:
+        """Take the last try of *address* back: it was a right one, and an office may share one address."""
+        with self._lock:
+            if self._seen.get(address):
+                self._seen[address].pop()
 
 
 def add_sign_in(app: Flask, access: Access, ledger: Ledger, oidc: Oidc | None) -> None:
@@ -86,6 +92,7 @@ def add_sign_in(app: Flask, access: Access, ledger: Ledger, oidc: Oidc | None) -
         if found is None:
             LOG.warning("A local sign-in was refused.")
             return page("Name or password is wrong.", 403)
+        tries.came_in(request.remote_addr or "")
         with ledger.write() as writing:
             # An earlier use is over: this one is told anew.
             incidents.end(writing, ["local"], [f"local:{it}" for it in people.in_use(writing.connection) - {name}])
@@ -122,6 +129,7 @@ def add_sign_in(app: Flask, access: Access, ledger: Ledger, oidc: Oidc | None) -
                 people.end_session(writing, begun.key)
                 writing.say("not_signed_in", "oidc", code="PROVIDER")
             return page(str(error), 403)
+        tries.came_in(request.remote_addr or "")
         return access.begin(redirect(onward, code=303), name=who.name, role=who.role, way="oidc", detail=_where())
 
     @app.post("/sign-out")

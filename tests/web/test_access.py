@@ -241,6 +241,9 @@ def test_one_address_cannot_try_many_names_nor_fill_the_memory() -> None:
 
     assert [tries.are_too_many("10.0.0.1") for _ in range(4)] == [False, False, False, True]
     assert not tries.are_too_many("10.0.0.2")
+    for _ in range(10):  # an office behind one address signs in
+        assert not tries.are_too_many("10.0.0.3")
+        tries.came_in("10.0.0.3")
     for n in range(5_000):
         tries.are_too_many(f"10.1.{n // 250}.{n % 250}")
     assert len(tries._seen) <= 2_000

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from bridge.cli_audit import audit_app
@@ -307,10 +308,15 @@ def resume(scope: str) -> None:
 def doctor() -> None:
     """Say in plain words what is configured, reachable and permitted on each side."""
     from bridge.app import findings
+    from bridge.configuring import differs
 
     with _open() as bridge:
         settings = bridge.settings
         out.print(f"Environment {settings.environment}, database {settings.database}.")
+        if live := differs(bridge.ledger, settings.config):
+            sentence = f"says something else than configuration {live.id}, which is live ({live.author}: {live.reason})"
+            hint = "apply it with 'bridge mapping apply', or change it back."
+            out.print(f"  [yellow]?[/] {settings.config.name} {escape(sentence)}; {hint}", highlight=False)
         healthy = True
         for title, checks in findings(bridge):
             out.print(f"[bold]{title}[/]")

@@ -553,8 +553,10 @@ def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
     bridge("push", "Account", account)
     (customer,) = systems.made("customer", account)
     assert customer.fields["comments"] == "Likes ovens"
+    assert "demo.toml says something else than configuration 1, which is live" in bridge("doctor")[1]
     assert bridge("mapping", "revert", "--reason", "never mind")[0] == 1, "there is only one"
     assert bridge("mapping", "apply", str(DEMO), "--reason", "as shipped")[0] == 0
+    assert "says something else" not in bridge("doctor")[1]
     assert bridge("mapping", "revert", "--reason", "never mind")[0] == 0
 
     code, text = bridge("mapping", "history")

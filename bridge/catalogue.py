@@ -48,6 +48,7 @@ TOLD: dict[str, tuple[str, str]] = {
     "EARLIER_CHANGE_UNSURE": ("An earlier change of the record is being looked up; this one follows.", "nobody"),
     "RECREATED": ("Its NetSuite record was gone and was made anew.", "accounting"),
     "WRONG_PASSWORD": ("Somebody gave a wrong password for a local account.", "administrator"),
+    "WRONG_CODE": ("Somebody typed a code for a local account that was not of its second factor.", "administrator"),
     "PROVIDER": ("The sign-in provider did not vouch for somebody.", "administrator"),
     "ANSWER_COUNT": ("NetSuite answered about more or fewer records than it was asked; each is looked up.", "nobody"),
     "ANSWER_MISMATCH": ("NetSuite answered about another record; all of the call are looked up.", "nobody"),

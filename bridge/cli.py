@@ -74,10 +74,9 @@ def serve() -> None:
     """Receive callouts, deliver in the background, run the schedule, show the console."""
     gc.disable()  # until it serves; there is no garbage in a start, and looking for it takes a tenth of it
     from bridge.app import web
-    from bridge.ledger import people
-    from bridge.operators import console
+    from bridge.operators import console, invitation
     from bridge.serving import Served
-    from bridge.settings import HERE, NotConfigured
+    from bridge.settings import NotConfigured
     from bridge.timetable import timetable
 
     with _open(work=True) as bridge:
@@ -86,11 +85,6 @@ def serve() -> None:
             schedule = timetable(bridge)
         except NotConfigured as error:
             fail(*error.problems)
-        with bridge.ledger.read() as connection:
-            has_way_in = bool(settings.oidc_issuer) or people.any_account(connection)
-        if settings.console_host not in HERE and not has_way_in:
-            fail("Others would reach the console, and nobody could sign in: set BRIDGE_OIDC_…, or make an account "
-                 "with: bridge console account <name>")  # fmt: skip
         front = Served(web(bridge), settings.host, settings.port)
         pages = Served(
             console(bridge, schedule), settings.console_host, settings.console_port, threads=4, proxy=settings.proxy
@@ -99,6 +93,9 @@ def serve() -> None:
         pages.start()
         schedule.start()
         out.print(f"Callouts at {front.url}/v1/push/…, console at {pages.url}, {settings.environment}.")
+        # To the terminal, never through the log: what is logged is kept, and often sent elsewhere.
+        if said := invitation(bridge):
+            out.print(said, soft_wrap=True, highlight=False, markup=False)
         _until_stopped()
         bridge.drain()  # callouts that still come are accepted meanwhile, and delivered by whoever is next
         front.stop()

@@ -43,7 +43,7 @@ def _ledger() -> Iterator[Ledger]:
 
 
 def _password(name: str) -> str:
-    from bridge.ledger.people import SHORTEST_PASSWORD
+    from bridge.ledger.accounts import wrong_password
 
     if sys.stdin.isatty():
         given = getpass.getpass(f"Password for {name}: ")
@@ -51,8 +51,8 @@ def _password(name: str) -> str:
             fail("The two are not the same.")
     else:
         given = sys.stdin.readline().rstrip("\n")
-    if len(given) < SHORTEST_PASSWORD:
-        fail(f"A password has {SHORTEST_PASSWORD} characters or more.")
+    if (wrong := wrong_password(given)) is not None:
+        fail(wrong)
     return given
 
 
@@ -63,39 +63,43 @@ def account(
         str, typer.Option(help="viewer, operator, accountant, administrator or auditor.")
     ] = "administrator",
 ) -> None:
-    """Make a local account, or give it a new password. The password is asked for, or read from standard input."""
-    from bridge.ledger import people
+    """Make a local account, or give it a new password. The password is asked for, or read from standard input.
+
+    Its second factor is set up at the next sign-in.
+    """
+    from bridge.ledger import accounts, people
 
     if role not in people.ROLES:
         fail(f"There is no role '{role}'; there are {', '.join(people.ROLES)}.")
-    if not (0 < len(name) <= 40) or not name.isprintable() or name != name.strip():
-        fail("A name has 1 to 40 characters that can be seen.")
+    if (wrong := accounts.wrong_name(name)) is not None:
+        fail(wrong)
     password = _password(name)
     with _ledger() as ledger:
-        is_new = people.set_account(ledger, name, role, password, actor="operator")
+        is_new = accounts.set_account(ledger, name, role, password, actor="operator")
     out.print(f"{name} is {role}; {'made' if is_new else 'changed, and signed out everywhere'}.")
 
 
 @console_app.command()
 def remove(name: str) -> None:
     """Remove a local account, and end its sessions."""
-    from bridge.ledger import people
+    from bridge.ledger import accounts
 
     with _ledger() as ledger:
-        if not people.remove_account(ledger, name, actor="operator"):
+        if not accounts.remove_account(ledger, name, actor="operator"):
             fail(f"There is no local account '{name}'.")
     out.print(f"{name} is removed.")
 
 
 @console_app.command()
 def accounts() -> None:
-    """List local accounts and when each was last used."""
-    from bridge.ledger import people
+    """List local accounts, whether each has a second factor, and when it was last used."""
+    from bridge.ledger.accounts import accounts as listed
 
     with _ledger() as ledger, ledger.read() as connection:
-        table = Table("Name", "Role", "Last used")
-        for row in people.accounts(connection):
-            table.add_row(row.name, row.role, f"{row.used_at:%Y-%m-%d %H:%M UTC}" if row.used_at else "never")
+        table = Table("Name", "Role", "Second factor", "Last used")
+        for row in listed(connection):
+            used = f"{row.used_at:%Y-%m-%d %H:%M UTC}" if row.used_at else "never"
+            table.add_row(row.name, row.role, "yes" if row.factor else "not yet", used)
         out.print(table)
 
 

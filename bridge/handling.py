@@ -77,10 +77,19 @@ def sums(syncs: Syncs, rows: Sequence[Row[Any]]) -> dict[str, Decimal]:
 
 
 def draft(
-    engine: Delivery, action: str, ids: Sequence[int], *, value: str | None, reason: str, actor: str, guard: IsNeeded
+    engine: Delivery,
+    action: str,
+    ids: Sequence[int],
+    *,
+    value: str | None,
+    reason: str,
+    actor: str,
+    guard: IsNeeded,
+    way: str | None = None,
 ) -> int:
     """Keep what somebody means to do to the messages *ids*, with count and sums, and return the plan's number.
 
+    *way*: how they came in, at the provider or with a local account.
     Raises Rejected for what makes no sense; the person changes it.
     """
     if action not in ACTIONS or not ids:
@@ -103,7 +112,7 @@ def draft(
     with engine.ledger.write() as writing:
         return triage.draft(
             writing, action=action, value=value, reason=reason.strip()[:500], ids=known, sums=found,
-            is_guarded=is_guarded, actor=actor,
+            is_guarded=is_guarded, actor=actor, way=way,
         )  # fmt: skip
 
 
@@ -139,8 +148,14 @@ def confirm(engine: Delivery, plan: Plan, *, actor: str) -> str:
     return _done(plan, carry_out(engine, plan, actor=actor))
 
 
-def decide(engine: Delivery, plan: Plan, *, actor: str, approve: bool) -> str:
+def decide(engine: Delivery, plan: Plan, *, actor: str, approve: bool, way: str | None = None) -> str:
     """Approve or refuse what somebody else asked for. Raises Rejected where it is one's own."""
+    if approve and plan.asked_way not in (None, way):
+        # One person may have both, and would be two.
+        raise Rejected(
+            "Approve this in the way in which it was asked for: both at the provider, or both with local accounts.",
+            code="SAME_WAY_NEEDED",
+        )
     if approve and plan.asked_by == actor:
         raise Rejected("You asked for this yourself: another person must approve it.", code="SECOND_PERSON_NEEDED")
     after = triage.APPROVED if approve else triage.REFUSED

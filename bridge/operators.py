@@ -7,7 +7,7 @@ from wsgiref.types import WSGIApplication
 
 from bridge.app import Bridge
 from bridge.deployment import status
-from bridge.ledger import desk
+from bridge.ledger import accounts, desk
 from bridge.mapping.catalogue import Gap, gaps
 from bridge.timetable import Timetable
 from bridge.web.console import create_console
@@ -59,10 +59,24 @@ def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
     )
 
 
+def invitation(bridge: Bridge) -> str | None:
+    """Return how the first account is made, with a word that makes it once; None where there is a way in already."""
+    settings = bridge.settings
+    with bridge.ledger.read() as connection:
+        has_way_in = bool(settings.oidc_issuer) or accounts.any_account(connection)
+    if has_way_in or settings.console_may_be_open:
+        return None
+    there = f"{settings.console_origin}/sign-in"
+    said = f"Nobody can sign in to the console yet: within an hour, make the first account at {there} with"
+    return f"{said} {accounts.first_word(bridge.ledger)}"
+
+
 def _door(bridge: Bridge) -> Door:
     settings, chosen = bridge.settings, bridge.site.console
+    # A second factor is kept under the audit key; a trial on one machine needs none.
+    asks_code = settings.environment != "sandbox" and bool(settings.audit_key.get_secret_value())
     if not settings.oidc_issuer:
-        return Door(settings.console_origin, None, settings.console_may_be_open)
+        return Door(settings.console_origin, None, settings.console_may_be_open, asks_code)
     provider = Provider(
         settings.oidc_issuer,
         settings.oidc_client_id or "",
@@ -71,6 +85,7 @@ def _door(bridge: Bridge) -> Door:
         chosen.people,
         chosen.claim,
         chosen.groups,
+        chosen.provider_asks_again,
         allow_loopback=settings.environment != "production",
     )
-    return Door(settings.console_origin, Oidc(provider), may_be_open=False)
+    return Door(settings.console_origin, Oidc(provider), may_be_open=False, asks_code=asks_code)

@@ -214,6 +214,7 @@ class Console(Choices):
     people: dict[str, Role] = Field(default_factory=dict)  # by e-mail address or user name at the provider
     claim: Name = "groups"
     groups: dict[str, Role] = Field(default_factory=dict)  # by the values of that claim
+    provider_asks_again: bool = False  # asks for the password when told to, though its tokens do not say so
     second_person_above_count: Annotated[int, Field(ge=1)] | None = 200
     second_person_above_sum: Annotated[Decimal, Field(gt=0)] | None = None
 

@@ -1,4 +1,4 @@
-"""The operators' tables: Account Session Triage Edit Plan Cadence Name Remitted Tally Place Sample Exchange.
+"""The operators' tables: Account Session Person Triage Edit Plan Cadence Name Remitted Tally Place Sample Exchange.
 
 What people do at the console, and what is counted or named ahead so that a page need not look through all messages.
 
@@ -18,11 +18,13 @@ account = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("role", String(20), nullable=False),
-    Column("password", String(200), nullable=False),  # scrypt, with its parameters and its salt
+    Column("password", String(200), nullable=False),  # a hash, with its parameters and its salt
     Column("failures", Integer, nullable=False, default=0),  # in a row
     Column("failed_at", Instant),
     Column("used_at", Instant),
     Column("created_at", Instant, nullable=False),
+    Column("factor", String(200)),  # the second one, sealed
+    Column("factor_step", BigInteger),  # of the last code that was used
 )
 
 session = Table(
@@ -37,7 +39,15 @@ session = Table(
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("until", Instant, nullable=False),
+    Column("asked_at", Instant),  # when a password was asked for; unknown where the provider does not say
     Index("console_session_until", "until"),
+)
+
+known_person = Table(
+    "console_person",
+    metadata,
+    Column("subject", String(64), primary_key=True),  # a hash of what the provider calls them for ever
+    Column("name", String(40), nullable=False, unique=True),
 )
 
 # --- what people did to messages ---
@@ -78,6 +88,7 @@ plan = Table(
     Column("is_guarded", Boolean, nullable=False),  # a second person must approve
     Column("state", String(12), nullable=False),
     Column("asked_by", String(40), nullable=False),
+    Column("asked_way", String(10)),  # how they had come in
     Column("asked_at", Instant, nullable=False),
     Column("decided_by", String(40)),
     Column("decided_at", Instant),

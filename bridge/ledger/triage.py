@@ -45,13 +45,14 @@ class Plan:
     decided_by: str | None
     decided_at: datetime | None
     done: int | None
+    asked_way: str | None = None
 
 
 def _plan(row: Row[Any]) -> Plan:
     ids = tuple(int(it) for it in row.messages.split(",") if it)
     return Plan(
         row.id, row.action, row.value, row.reason or "", ids, plain.loads(row.sums), row.is_guarded, row.state,
-        row.asked_by, row.asked_at, row.decided_by, row.decided_at, row.done,
+        row.asked_by, row.asked_at, row.decided_by, row.decided_at, row.done, row.asked_way,
     )  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def draft(
     sums: Mapping[str, Decimal],
     is_guarded: bool,
     actor: str,
+    way: str | None = None,
 ) -> int:
     """Keep a plan that nobody has confirmed yet, and return its number."""
     old = (plan.c.state == DRAFTED) & (plan.c.asked_at < writing.now - DRAFTS)
@@ -79,6 +81,7 @@ def draft(
         is_guarded=is_guarded,
         state=DRAFTED,
         asked_by=actor,
+        asked_way=way,
         asked_at=writing.now,
     )
     return int(writing.connection.execute(made.returning(plan.c.id)).scalar_one())

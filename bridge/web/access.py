@@ -11,13 +11,14 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from typing import Final, cast
+from datetime import datetime
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.ledger import Ledger, incidents, people
+from bridge.ledger import Ledger, accounts, incidents, people
 from bridge.ledger.people import Session
 
 PUBLIC: Final = frozenset({"public"})
@@ -33,6 +34,9 @@ RULES: Final[Mapping[str, frozenset[str]]] = {
     "static": PUBLIC,
     "sign_in": PUBLIC,
     "sign_in_local": PUBLIC,
+    "sign_in_code": PUBLIC,
+    "sign_in_code_given": PUBLIC,
+    "sign_in_first": PUBLIC,
     "sign_in_there": PUBLIC,
     "sign_in_back": PUBLIC,
     "sign_out": EVERYONE,
@@ -75,6 +79,7 @@ class Access:
         self.is_secure = bool(origin and origin.startswith("https://"))
         # "__Host-" has the browser refuse the cookie unless it is Secure, for this host alone and for every path.
         self.cookie = "__Host-bridge" if self.is_secure else "bridge"
+        self.way_cookie = f"{self.cookie}-way"  # of a sign-in that is on its way: a link of another site may begin one
 
     @property
     def is_open(self) -> bool:
@@ -82,30 +87,54 @@ class Access:
             return False
         if not self._has_account:
             with self._ledger.read() as connection:
-                self._has_account = people.any_account(connection)
+                self._has_account = accounts.any_account(connection)
         return not self._has_account
 
     def current(self) -> Session | None:
         """Return whose request this is."""
         if self.is_open:
             return Session("", "console", "administrator", "open", self._own_token)
-        word = request.cookies.get(self.cookie, "")
-        return people.find_session(self._ledger, word) if 20 <= len(word) <= 100 else None
+        return self._of(self.cookie)
 
-    def begin(
-        self, answer: Response, *, name: str, role: str, way: str, detail: str | None = None, data: str | None = None
-    ) -> Response:
-        """Open a session under a new word, in place of the one there was, and give its cookie to *answer*."""
-        before: Session | None = g.get("session")
-        until = people.LONGEST if name else people.ON_THE_WAY
+    def on_the_way(self) -> Session | None:
+        """Return what is remembered of a sign-in that this browser has begun."""
+        return self._of(self.way_cookie)
+
+    def _of(self, cookie: str) -> Session | None:
+        word = request.cookies.get(cookie, "")
+        found = people.find_session(self._ledger, word) if 20 <= len(word) <= 100 else None
+        # Either is no more than it is, whichever cookie its word stands in.
+        return found if found is not None and bool(found.name) == (cookie == self.cookie) else None
+
+    def set_out(self, answer: Response, *, way: str, data: str) -> Response:
+        """Remember a sign-in that is on its way; whoever is signed in stays so until it is done."""
+        before = self.on_the_way()
         with self._ledger.write() as writing:
             if before is not None:
                 people.end_session(writing, before.key)
-            word, _ = people.open_session(writing, name=name, role=role, way=way, data=data, until=until)
-            if name:
-                writing.say("signed_in", name, code=way.upper(), detail=detail)
-        answer.set_cookie(self.cookie, word, secure=self.is_secure, httponly=True, samesite="Lax", path="/")
+            word, _ = people.open_session(writing, name="", role="", way=way, data=data, until=people.ON_THE_WAY)
+        answer.set_cookie(self.way_cookie, word, **self._for_us())
         return answer
+
+    def begin(
+        self, answer: Response, *, name: str, role: str, way: str, detail: str, asked_at: datetime | None
+    ) -> Response:
+        """Open a session under a new word, in place of the one there was, and give its cookie to *answer*.
+
+        *asked_at*: when they were asked for their password.
+        """
+        with self._ledger.write() as writing:
+            for before in (g.get("session"), self.on_the_way()):
+                if before is not None:
+                    people.end_session(writing, before.key)
+            word, _ = people.open_session(writing, name=name, role=role, way=way, asked_at=asked_at)
+            writing.say("signed_in", name, code=way.upper(), detail=detail)
+        answer.set_cookie(self.cookie, word, **self._for_us())
+        answer.delete_cookie(self.way_cookie, **self._for_us())
+        return answer
+
+    def _for_us(self) -> dict[str, Any]:
+        return {"secure": self.is_secure, "httponly": True, "samesite": "Lax", "path": "/"}
 
     def end(self, answer: Response) -> Response:
         """End the session, and take its cookie back."""
@@ -114,7 +143,7 @@ class Access:
             people.end_session(writing, mine.key)
             writing.say("signed_out", mine.name)
             incidents.end(writing, ["local"], [f"local:{it}" for it in people.in_use(writing.connection)])
-        answer.delete_cookie(self.cookie, secure=self.is_secure, httponly=True, samesite="Lax", path="/")
+        answer.delete_cookie(self.cookie, **self._for_us())
         return answer
 
     def guard(self) -> Response | None:
@@ -128,7 +157,7 @@ class Access:
             self._own_site_only()
         if rule is PUBLIC:
             return None
-        if session is None or not session.name:
+        if session is None:
             if request.method == "GET":
                 return redirect(url_for("sign_in", next=request.full_path.rstrip("?")), code=303)
             abort(401)
@@ -167,4 +196,4 @@ def protect(app: Flask, access: Access) -> None:
     @app.context_processor
     def _who() -> dict[str, object]:
         session: Session | None = g.get("session")
-        return {"me": session if session and session.name else None, "form_token": session.token if session else ""}
+        return {"me": session, "form_token": session.token if session else ""}

@@ -25,7 +25,7 @@ from bridge.web import (
 )
 from bridge.web.access import Access, protect
 from bridge.web.desk import GROUPS, Desk
-from bridge.web.signing_in import add_sign_in
+from bridge.web.signing_in import Entrance, add_sign_in
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
@@ -63,7 +63,7 @@ def create_console(desk: Desk) -> Flask:
         has_provider=desk.door.oidc is not None,
     )
     protect(app, access)
-    add_sign_in(app, access, desk.engine.ledger, desk.door.oidc)
+    add_sign_in(app, Entrance(access, desk.engine.ledger, desk.door.oidc, desk.door.asks_code))
     for pages in (overview_pages, error_pages, message_pages, application_pages, schedule_pages, binding_pages):
         pages.add(app, desk)
 

@@ -65,11 +65,15 @@ class SecondPerson:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """How people come in: the address they type, the provider, and whether this machine's own people just enter."""
+    """How people come in: the address they type, the provider, and whether this machine's own people just enter.
+
+    *asks_code*: a local account needs a second factor.
+    """
 
     origin: str = "http://127.0.0.1"
     oidc: Oidc | None = None
     may_be_open: bool = True
+    asks_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)

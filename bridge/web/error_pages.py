@@ -54,7 +54,7 @@ def add(app: Flask, desk: Desk) -> None:
             value = me.name
         try:
             number = handling.draft(
-                engine, action, ids, value=value, reason=form.get("reason", ""), actor=me.name,
+                engine, action, ids, value=value, reason=form.get("reason", ""), actor=me.name, way=me.way,
                 guard=desk.second_person.is_needed,
             )  # fmt: skip
         except BridgeError as error:
@@ -91,10 +91,10 @@ def add(app: Flask, desk: Desk) -> None:
 
     @app.post("/plans/<int(max=999999999999999):plan_id>/decide")
     def decide(plan_id: int) -> Page:
-        one, approve = found(plan_id), request.form.get("answer") == "approve"
-        if approve and not person().is_fresh:
+        one, approve, me = found(plan_id), request.form.get("answer") == "approve", person()
+        if approve and not me.is_fresh:
             return _again(plan_id)
-        return _done(lambda: handling.decide(engine, one, actor=person().name, approve=approve), plan_id)
+        return _done(lambda: handling.decide(engine, one, actor=me.name, approve=approve, way=me.way), plan_id)
 
     @app.get("/approvals")
     def approvals() -> Page:

@@ -48,6 +48,7 @@ class Provider:
     people: Mapping[str, str] = field(default_factory=dict)
     claim: str = "groups"
     groups: Mapping[str, str] = field(default_factory=dict)
+    asks_again: bool = False  # the site knows that it asks for the password when told to, though it does not say so
     allow_loopback: bool = False
 
 
@@ -64,10 +65,15 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Who the provider says it is, and their role here."""
+    """Who the provider says it is, and their role here.
 
+    *subject* is what it calls them for ever; *asked_at* when it asked for the password, None where it does not say.
+    """
+
+    subject: str
     name: str
     role: str
+    asked_at: float | None = None
 
 
 class Oidc:
@@ -116,11 +122,18 @@ class Oidc:
             claims = self._claims(str(token["id_token"]), leaving.nonce)
         except (AuthlibBaseError, JoseError, requests.RequestException, KeyError, ValueError, TypeError) as error:
             raise NotSignedIn(f"What {self.title} answered cannot be believed. Try again.") from error
-        # Not every provider says when it asked; one that does must have asked now.
-        asked_at = claims.get("auth_time", leaving.since)
-        if leaving.since and (not isinstance(asked_at, int | float) or asked_at < leaving.since - LEEWAY_S):
-            raise NotSignedIn(f"{self.title} did not ask for your password again. Sign out there, and try again.")
-        return self._identified(claims)
+        asked_at = claims.get("auth_time")
+        asked_at = float(asked_at) if isinstance(asked_at, int | float) and not isinstance(asked_at, bool) else None
+        if leaving.since is not None:
+            # "max_age" makes the claim a duty (OpenID Connect Core, 3.1.2.1); a silent provider may have asked nobody.
+            if asked_at is None and self.provider.asks_again:
+                asked_at = leaving.since
+            if asked_at is None or asked_at < leaving.since - LEEWAY_S:
+                raise NotSignedIn(
+                    f"{self.title} did not ask for your password again, or does not say so. Sign out there, and try "
+                    "again; an administrator finds more in the guide to the console."
+                )
+        return self._identified(claims, asked_at)
 
     def _session(self) -> OAuth2Session:
         session = OAuth2Session(
@@ -152,11 +165,15 @@ class Oidc:
             raise ValueError("the token was issued to another application")
         return decoded.claims
 
-    def _identified(self, claims: Mapping[str, Any]) -> Identified:
+    def _identified(self, claims: Mapping[str, Any], asked_at: float | None) -> Identified:
         given = self.provider
-        names = [str(claims["preferred_username"])] if claims.get("preferred_username") else []
+        user, mail = str(claims.get("preferred_username") or ""), str(claims.get("email") or "")
+        # Many let people choose their user name: one that is another's address must not make them that person.
+        # In Salesforce all user names look like addresses, and are given by an administrator.
+        is_anothers = "@" in user and mail and mail.casefold() != user.casefold() and self.title != "Salesforce"
+        names = [user] if user and not is_anothers else []
         # An address that nobody verified may be anybody's.
-        names += [str(claims["email"])] if claims.get("email") and claims.get("email_verified") is True else []
+        names += [mail] if mail and claims.get("email_verified") is True else []
         names.append(str(claims["sub"]))
         known = {name.casefold(): role for name, role in given.people.items()}
         found = claims.get(given.claim)
@@ -165,7 +182,7 @@ class Oidc:
         roles += [given.groups[str(value)] for value in values if str(value) in given.groups]
         if not roles:
             raise NotSignedIn("You are known, but have no role here. An administrator can add you to bridge.toml.")
-        return Identified(names[0][:40], roles[0])
+        return Identified(str(claims["sub"]), names[0], roles[0], asked_at)
 
     # --- the provider's addresses and keys ---
 

@@ -30,6 +30,7 @@ PAGES = {
     "messages": "/messages",
     "messages of a cause": "/messages?state=needs+a+person&code=CODE_3",
     "messages of a sync": "/messages?state=held&sync=customer",
+    "messages that are held": "/messages?state=held",
     "messages on the way": "/messages?state=on+the+way",
     "messages, a rare filter": "/messages?origin=operator&who=sales",
     "messages far back": "/messages?before=20000",
@@ -43,6 +44,7 @@ PAGES = {
     "approvals": "/approvals",
     "schedules": "/schedules",
     "mappings": "/mappings",
+    "bindings": "/bindings",
 }
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import requests
 
-from bridge.ledger import Ledger, people
+from bridge.ledger import Ledger, accounts
 
 PASSWORD = "correct horse battery staple"
 
 
 def make_account(ledger: Ledger, name: str, role: str) -> None:
-    people.set_account(ledger, name, role, PASSWORD, actor="test")
+    accounts.set_account(ledger, name, role, PASSWORD, actor="test")
 
 
 class Browser:

@@ -9,8 +9,9 @@ import pytest
 import requests
 from sqlalchemy import select, update
 
-from bridge import playground
-from bridge.ledger import incidents, people, triage
+from bridge import handling, playground
+from bridge.errors import Rejected
+from bridge.ledger import accounts, incidents, people, triage
 from bridge.ledger.desk_models import account, session
 from bridge.ledger.models import audit
 from bridge.operators import console
@@ -219,21 +220,22 @@ def test_a_wrong_password_is_refused_in_the_same_words_as_a_wrong_name(browser: 
 def test_guessing_is_slowed_down_and_told_in_the_audit(house: Playground) -> None:
     ledger = house.bridge.ledger
     make_account(ledger, "guessed", "viewer")
-    for _ in range(people.FREE_TRIES):
-        assert people.check_password(ledger, "guessed", "wrong") is None
+    for _ in range(accounts.FREE_TRIES):
+        assert accounts.check_password(ledger, "guessed", "wrong") is None
 
-    wait = people.check_password(ledger, "guessed", PASSWORD)  # the right one, and still not yet
+    wait = accounts.check_password(ledger, "guessed", PASSWORD)  # the right one, and still not yet
 
     assert isinstance(wait, timedelta)
     with ledger.read() as connection:
         told = connection.execute(
             select(audit.c.code).where(audit.c.actor == "guessed", audit.c.action == "not_signed_in")
         )
-        assert list(told.scalars()) == ["WRONG_PASSWORD"] * people.FREE_TRIES
+        assert list(told.scalars()) == ["WRONG_PASSWORD"] * accounts.FREE_TRIES
     with ledger.write() as writing:
         past = {"failed_at": writing.now - timedelta(hours=1)}
         writing.connection.execute(update(account).where(account.c.name == "guessed").values(past))
-    assert people.check_password(ledger, "guessed", PASSWORD) == "viewer"
+    found = accounts.check_password(ledger, "guessed", PASSWORD)
+    assert getattr(found, "role", None) == "viewer"
 
 
 def test_one_address_cannot_try_many_names_nor_fill_the_memory() -> None:
@@ -265,11 +267,11 @@ def test_each_use_of_a_local_account_is_an_incident_and_audited(house: Playgroun
         assert "local:glass" not in {it.key for it in incidents.open_ones(connection)}
 
 
-def test_a_password_is_kept_only_as_scrypt(house: Playground) -> None:
+def test_a_password_is_kept_only_as_argon2id(house: Playground) -> None:
     with house.bridge.ledger.read() as connection:
         kept = connection.execute(select(account.c.password).where(account.c.name == "viewer")).scalar_one()
 
-    assert kept.startswith("scrypt$15$8$3$")
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert PASSWORD not in kept
 
 
@@ -343,7 +345,7 @@ def grow_old(house: Playground, browser: Browser) -> None:
     mine = session.c.key == people.key_of(browser.session.cookies["bridge"])
     with house.bridge.ledger.write() as writing:
         past = writing.now - people.RECENT - timedelta(seconds=1)
-        writing.connection.execute(update(session).where(mine).values(created_at=past))
+        writing.connection.execute(update(session).where(mine).values(asked_at=past))
 
 
 def plan(house: Playground, count: int, *, is_guarded: bool) -> int:
@@ -417,9 +419,31 @@ def test_a_forwarded_address_counts_only_from_the_proxy_that_is_trusted(
         browser.session.headers["X-Forwarded-For"] = "198.51.100.1, 203.0.113.9"
         browser.sign_in("auditor")
     finally:
+        browser.session.close()
         served.stop()
 
     query = select(audit.c.detail).where(audit.c.actor == "auditor", audit.c.action == "signed_in")
     with house.bridge.ledger.read() as connection:
         last = connection.execute(query.order_by(audit.c.at.desc(), audit.c.seq.desc()).limit(1)).scalar_one()
     assert last == f"from {counted}"
+
+
+def test_who_has_two_ways_in_is_not_two_people(house: Playground) -> None:
+    """A local account and one at the provider may be the same person's."""
+    engine = house.bridge.engine
+    with house.bridge.ledger.write() as writing:
+        number = triage.draft(
+            writing, action="retry", value=None, reason="", ids=[900_001], sums={}, is_guarded=True, actor="anna",
+            way="oidc",
+        )  # fmt: skip
+        triage.move(writing, number, triage.DRAFTED, triage.WAITING)
+    with house.bridge.ledger.read() as connection:
+        plan = triage.find(connection, number)
+    assert plan is not None
+
+    with pytest.raises(Rejected, match="in the way in which it was asked for"):
+        handling.decide(engine, plan, actor="break glass", approve=True, way="local")
+
+    assert state_of(house, number) == triage.WAITING
+    handling.decide(engine, plan, actor="ben", approve=True, way="oidc")
+    assert state_of(house, number) == triage.DONE

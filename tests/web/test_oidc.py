@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from pydantic import SecretStr
 
 from bridge import playground
+from bridge.ledger import people
 from bridge.playground import Playground
 from bridge.web.oidc import NotSignedIn, Oidc
 from bridge.web.oidc import Provider as Given
@@ -221,12 +223,12 @@ def test_salesforce_is_called_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked_s_ago", "status"), [(0, 200), (600, 403), (None, 200)], ids=["now", "before", "silent"]
+    ("asked_s_ago", "status"), [(0, 200), (600, 403), (None, 403)], ids=["now", "before", "silent"]
 )
 def test_signing_in_again_has_the_provider_ask_for_the_password(
     browser: Browser, provider: Provider, asked_s_ago: int | None, status: int
 ) -> None:
-    provider.who = {"sub": "1", "email": "anna@example.com", "email_verified": True}
+    """One that does not say when it asked may have let in whoever sits before the browser."""
     provider.claims = {} if asked_s_ago is None else {"auth_time": int(time.time()) - asked_s_ago}
 
     leaving = parse_qs(urlsplit(browser.get("/sign-in/there", again="1").headers["Location"]).query)
@@ -234,3 +236,71 @@ def test_signing_in_again_has_the_provider_ask_for_the_password(
 
     assert (leaving["prompt"], leaving["max_age"]) == (["login"], ["0"])
     assert page.status_code == status
+
+
+def test_a_silent_provider_is_believed_where_the_site_says_that_it_asks(provider: Provider) -> None:
+    provider.reset()
+    given = Given(
+        provider.url, CLIENT, SECRET, "http://127.0.0.1/back", people={"anna@example.com": "viewer"}, asks_again=True,
+        allow_loopback=True,
+    )  # fmt: skip
+    provider.redirect_uri = given.redirect_uri
+    one = Oidc(given)
+    leaving = one.leave(again=True)
+    back = requests.get(leaving.url, allow_redirects=False, timeout=10).headers["Location"]
+
+    who = one.arrive({name: it[0] for name, it in parse_qs(urlsplit(back).query).items()}, leaving)
+
+    assert who.asked_at == leaving.since
+
+
+@pytest.mark.parametrize(
+    ("asked_s_ago", "is_fresh"), [(0, True), (3600, False), (None, False)], ids=["now", "an hour ago", "unknown"]
+)
+def test_whom_the_provider_still_knew_has_not_signed_in_just_now(
+    house: Playground, browser: Browser, provider: Provider, asked_s_ago: int | None, is_fresh: bool
+) -> None:
+    """Else who finds a desk unattended signs out and in again, and the provider asks for nothing."""
+    provider.claims = {} if asked_s_ago is None else {"auth_time": int(time.time()) - asked_s_ago}
+    browser.follow("/sign-in/there")
+
+    found = people.find_session(house.bridge.ledger, browser.session.cookies["bridge"])
+
+    assert found is not None
+    assert found.is_fresh == is_fresh
+
+
+def test_a_user_name_that_is_anothers_address_makes_nobody_that_person(browser: Browser, provider: Provider) -> None:
+    provider.who = {"sub": "9", "preferred_username": "anna@example.com", "email": "eve@example.com",
+                    "email_verified": True}  # fmt: skip
+
+    page = browser.follow("/sign-in/there")
+
+    assert page.status_code == 403
+    assert "no role here" in page.text
+
+
+def test_a_person_keeps_their_name_here_and_nobody_else_gets_it(house: Playground, provider: Provider) -> None:
+    """Else one person could ask under one name and approve under another."""
+    provider.reset()
+    seen = []
+    for subject, name in (("s1", "carl"), ("s1", "carla"), ("s2", "carl")):
+        provider.redirect_uri = f"{house.console.url}/sign-in/back"
+        provider.who = {"sub": subject, "preferred_username": name, "groups": ["Accounting"]}
+        browser = Browser(house.console.url)
+        browser.follow("/sign-in/there")
+        found = people.find_session(house.bridge.ledger, browser.session.cookies["bridge"])
+        assert found is not None
+        seen.append(found.name)
+
+    assert seen == ["carl", "carl", "carl 2"]
+
+
+def test_a_link_that_begins_a_sign_in_ends_nobodys_session(browser: Browser) -> None:
+    """Any page may have a browser open it."""
+    browser.follow("/sign-in/there")
+    assert browser.get("/").status_code == 200
+
+    browser.get("/sign-in/there")
+
+    assert browser.get("/").status_code == 200

@@ -35,6 +35,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bridge import database_url
 from bridge.site import Site, read
 
 PREFIX: Final = "BRIDGE_"
@@ -168,7 +169,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """Return the database's URL without its password, for people."""
-        return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.database_url).split("?", 1)[0]
+        return database_url.shown(self.database_url)
 
     def secrets(self) -> Iterator[str]:
         """Yield every secret of this instance, for whoever must keep them out of something."""
@@ -178,8 +179,7 @@ class Settings(BaseSettings):
                 yield value.get_secret_value()
                 yield from value.get_secret_value().split() if name == "alert_urls" else ()
         yield from (key.secret.get_secret_value() for key in self.signing_keys.values() if key.secret is not None)
-        password = re.search(r"://[^:/@]*:([^@]+)@", self.database_url)
-        yield from [password[1]] if password else []
+        yield from database_url.passwords(self.database_url)
 
     def expiries(self) -> Iterator[tuple[str, date]]:
         """Yield what ends by itself, with its last day."""
@@ -204,6 +204,8 @@ class Settings(BaseSettings):
     def _always(self) -> Iterator[str]:
         if not re.match(r"(?:sqlite|postgres(?:ql)?(?:\+psycopg)?)://", self.database_url):
             yield "BRIDGE_DATABASE_URL must start with sqlite:/// or postgresql://."
+        elif not database_url.is_readable(self.database_url):
+            yield "BRIDGE_DATABASE_URL cannot be read; in a password write %40 for @, %3A for : and %2F for /."
         elif self.carrier == "procrastinate" and self.database_url.startswith("sqlite"):
             yield "BRIDGE_CARRIER is procrastinate, which needs PostgreSQL, but BRIDGE_DATABASE_URL is SQLite."
         if self.port == self.console_port:

@@ -104,8 +104,12 @@ def draft(
     with engine.ledger.read() as connection:
         for start in range(0, len(ids), STEP):
             rows += messages.by_ids(connection, ids[start : start + STEP])
+    if not rows:
+        raise Rejected("None of these messages exists any more.", code="NOTHING_CHOSEN")
     found = sums(engine.syncs, rows)
     if action == "edit":
+        if len(rows) > 1:  # what would be sent is shown of one, and looked at for the limits of one
+            raise Rejected("Correct one message at a time.", code="TOO_MANY_CHOSEN")
         found = _larger(found, _edited_sums(engine, rows[0], value or ""))
     known = [row.id for row in rows]
     is_guarded = action not in HARMLESS and guard(len(known), found)
@@ -130,8 +134,12 @@ def _edited_sums(engine: Delivery, row: Row[Any], value: str) -> dict[str, Decim
 
 def edited(engine: Delivery, row: Row[Any], value: str) -> editing.Changed:
     """Return what the change *value* (JSON: path and text) does to a message. Raises Rejected."""
-    wish = json.loads(value)
-    return editing.change(engine.syncs, row.sync, plain.loads(row.payload), wish["path"], wish["text"])
+    try:
+        wish = json.loads(value)
+        path, text = str(wish["path"]), str(wish["text"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Rejected("Choose a value and say what it becomes.", code="VALUE_NOT_READABLE") from error
+    return editing.change(engine.syncs, row.sync, plain.loads(row.payload), path, text)
 
 
 def confirm(engine: Delivery, plan: Plan, *, actor: str) -> str:

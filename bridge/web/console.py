@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Flask, render_template, request
+from flask import Flask, abort, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.wrappers import Response
@@ -62,6 +62,7 @@ def create_console(desk: Desk) -> Flask:
         may_be_open=desk.door.may_be_open,
         has_provider=desk.door.oidc is not None,
     )
+    app.before_request(_text_only)
     protect(app, access)
     add_sign_in(app, Entrance(access, desk.engine.ledger, desk.door.oidc, desk.door.asks_code))
     for pages in (overview_pages, error_pages, message_pages, application_pages, schedule_pages, binding_pages):
@@ -90,6 +91,13 @@ def create_console(desk: Desk) -> Flask:
         return render_template("refused.html", status=503, sentence="The database does not answer just now."), 503
 
     return app
+
+
+def _text_only() -> None:
+    """Refuse the one sign that is in no text, and that PostgreSQL does not take."""
+    given = [*(request.view_args or {}).values(), *request.values.values()]
+    if any("\x00" in str(it) for it in given):
+        abort(400)
 
 
 def _sentence(error: HTTPException) -> str:

@@ -59,7 +59,7 @@ def add(app: Flask, desk: Desk) -> None:
         if asked.search:
             counting.fold_names(engine.ledger)  # what came within the last minute is found by name too
         with engine.ledger.read() as connection:
-            found = finding.page(connection, asked, before=request.args.get("before", type=int))
+            found = finding.page(connection, asked, before=_before())
             names = finding.names(connection, [row.source_id for row in found.rows], of_people=may("edit"))
             notes = triage.of(connection, [row.id for row in found.rows])
         query = {name: value for name, value in request.args.items() if name not in ("before", "said") and value}
@@ -136,6 +136,11 @@ def add(app: Flask, desk: Desk) -> None:
         answer = Response(_rows(desk, found), mimetype="text/csv")
         answer.headers["Content-Disposition"] = 'attachment; filename="messages.csv"'
         return answer
+
+
+def _before() -> int | None:
+    found = request.args.get("before", type=int)
+    return found if found is not None and 0 < found < 10**15 else None
 
 
 def _asdict(asked: Wanted) -> dict[str, Any]:

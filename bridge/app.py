@@ -17,7 +17,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, fitting, logs, operating, pinning, watching
+from bridge import configuring, fitting, logs, operating, pinning, recovering, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -36,6 +36,7 @@ from bridge.netsuite.soap import SoapNetSuite
 from bridge.overlay import site_syncs
 from bridge.ports import Check
 from bridge.pulling import SETTLE, pull
+from bridge.reconcile import compare
 from bridge.records.status import Made, stamp
 from bridge.rotating import Rotation
 from bridge.salesforce.auth import ClientCredentials, JwtBearer
@@ -71,6 +72,7 @@ class Bridge:
     channels: list[Channel] = field(default_factory=lambda: [to_log])
     follower: configuring.Follower | None = None
     rotation: Rotation | None = None
+    witness: recovering.Witness = field(default_factory=recovering.Witness)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self, *, work: bool = True) -> None:
@@ -85,6 +87,7 @@ class Bridge:
         self.follower.start()
         if work:
             fitting.check(self.site, self.engine.syncs, self.salesforce.facts, partial(facts, self.netsuite.bindings))
+            recovering.check(self.engine, self.settings.audit_anchors, self.witness, self.shown)
         operating.note_mapping(self.engine)
         self.carrier.prepare()
         self.slots.start()
@@ -100,6 +103,16 @@ class Bridge:
                 take=self.take_secrets,
             )
             self.rotation.start()
+
+    def shown(self, after: datetime) -> bool:
+        """Say whether Salesforce shows an Account or Application as delivered after that time. Raises as reading does.
+
+        The first condition is on an indexed field: an organisation may hold millions of records.
+        """
+        then = after.strftime("%Y-%m-%dT%H:%M:%SZ")
+        said = f"SystemModstamp > {then} AND NetSuite_Synced_At__c > {then} AND NetSuite_Status__c = 'delivered'"
+        asked = (f"SELECT Id FROM {kind} WHERE {said} LIMIT 1" for kind in ("Account", "Opportunity"))  # noqa: S608
+        return any(row for soql in asked for row in self.salesforce.query(soql))
 
     def take_over(self, site: Site, syncs: Syncs) -> None:
         """Go on by another configuration; cadences are the schedule's own."""
@@ -306,6 +319,7 @@ def run_job(bridge: Bridge, name: str) -> str:
 
 
 def _watch(bridge: Bridge) -> str:
+    recovering.watch(bridge.engine, bridge.witness, bridge.shown)
     found = watching.look(bridge.engine, watched(bridge))
     told = watching.tell(bridge.ledger, [partial(_tell, bridge, it) for it in bridge.channels])
     return f"{len(found)} things to worry about, {told} told"
@@ -318,6 +332,7 @@ def _tell(bridge: Bridge, channel: Channel, it: Incident) -> bool:
 
 HOUSEKEEPING: Mapping[str, Callable[[Bridge], str]] = {
     "watch": _watch,
+    "reconcile": lambda bridge: compare(bridge.engine, is_stopped=bridge.stopping.is_set).sentence(),
     "anchor": lambda bridge: watching.write_anchor(bridge.ledger, bridge.settings.audit_anchors),
     "verify": lambda bridge: watching.verify(bridge.ledger, bridge.settings.audit_anchors),
     "tally": lambda bridge: f"took in {counting.fold(bridge.ledger)} rows",

@@ -247,6 +247,23 @@ def sweep() -> None:
 
 
 @app.command()
+def reconcile(
+    apply: Annotated[bool, typer.Option(help="Link again, and send what is missing or older in NetSuite.")] = False,
+    amounts: Annotated[
+        bool, typer.Option(help="With --apply: also write over amounts that NetSuite says otherwise.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every difference.")] = False,
+) -> None:
+    """Compare Salesforce, the ledger and NetSuite record by record; writes nothing without --apply."""
+    from bridge.cli_reconcile import reconcile as reconcile_now
+
+    with _open() as bridge:
+        differing = reconcile_now(bridge, apply=apply, amounts=amounts, every=every)
+    if differing and not apply:
+        raise typer.Exit(1)
+
+
+@app.command()
 def errors() -> None:
     """List what needs a person, grouped by cause."""
     from bridge.ledger import desk

@@ -191,10 +191,11 @@ class RateSource(Protocol):
 class CountedSystem(System, RateSource, Protocol):
     """A system that says how many records changed, so that a pull can prove that it has them all: NetSuite."""
 
-    def windows(self, kind: str, since: datetime, until: datetime) -> Iterator[Window]:
+    def windows(self, kind: str, since: datetime, until: datetime, prefix: str | None = None) -> Iterator[Window]:
         """Yield everything of *kind* last modified in ``[since, until]`` in windows one after the other in time.
 
-        The next window is asked for when the one before is done with. Raises Deferred when the counts do not settle.
+        The next window is asked for when the one before is done with. With *prefix* only records whose external id
+        begins so, without their lists. Raises Deferred when the counts do not settle.
         """
         ...
 

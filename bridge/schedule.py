@@ -46,6 +46,8 @@ CADENCES: Final[Mapping[str, tuple[Cadence, Cadence]]] = {
     "probe": (Cadence(every_minutes=1), Cadence(every_minutes=1)),
     "tally": (Cadence(every_minutes=1), Cadence(every_minutes=1)),
     "watch": (Cadence(every_minutes=1), Cadence(every_minutes=1)),
+    # Midnight in the west of the United States; it reads every record of both systems, and writes to neither.
+    "reconcile": (Cadence(cron="0 8 * * *"), Cadence(cron="0 8 * * *")),
     "anchor": (Cadence(cron="5 * * * *"), Cadence(cron="5 * * * *")),
     "verify": (Cadence(cron="20 9 * * *"), Cadence(cron="20 9 * * *")),
     "retention": (Cadence(cron="40 9 * * *"), Cadence(cron="40 9 * * *")),

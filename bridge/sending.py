@@ -276,8 +276,13 @@ def same(sent: Any, found: Any) -> bool:
             found = [row for row in found if row.get("apply")]  # NetSuite also lists what could be applied
         if not isinstance(found, list) or len(sent) != len(found):
             return False
+        # What is empty on a line is not sent, and NetSuite fills it in: the item's own description, for one.
         return all(
-            all(same(value, there.get(name)) for name, value in row.items() if name not in (LINE_ID, "rate", "price"))
+            all(
+                same(value, there.get(name))
+                for name, value in row.items()
+                if value is not None and name not in (LINE_ID, "rate", "price")
+            )
             for row, there in zip(sent, found, strict=True)
         )
     return bool(str(sent) == str(found))

@@ -79,7 +79,7 @@ def _lead(engine: Delivery, push: Push, lost: Link) -> bool:
     """Let the link of one Account lead to the survivor. False where there is none."""
     there = _survivor(engine, push, lost)
     if there is None:
-        _tell_deleted(engine, push, lost)
+        tell_deleted(engine, push, lost)
         return False
     parts = {**lost.parts, "gone": lost.target_id}
     with engine.ledger.write() as writing:
@@ -104,7 +104,7 @@ def _lead(engine: Delivery, push: Push, lost: Link) -> bool:
     return True
 
 
-def _tell_deleted(engine: Delivery, push: Push, lost: Link) -> None:
+def tell_deleted(engine: Delivery, push: Push, lost: Link) -> None:
     """Mark the link of a record that was deleted, and have its Account looked at, which tells a person."""
     with engine.ledger.write() as writing:
         known = links.find(writing.connection, [(push.name, lost.source_id)]).get((push.name, lost.source_id))

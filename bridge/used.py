@@ -48,7 +48,8 @@ def uses(syncs: Syncs, sample: Sample) -> Uses:
         writes,
         {kind: frozenset(paths) for kind, paths in always.items()},
         {kind: frozenset(paths) for kind, paths in reads.items()},
-        frozenset(pull.source for pull in syncs.pulls.values()),
+        # A reconciliation searches for what is pushed.
+        frozenset([*(it.source for it in syncs.pulls.values()), *(it.target for it in syncs.pushes.values())]),
         {kind: tuple(dict.fromkeys(names)) for kind, names in named.items()},
     )
 

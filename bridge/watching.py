@@ -184,7 +184,7 @@ def write_anchor(ledger: Ledger, file: Path | None) -> str:
     """Append where the chains end to *file*, and to the log, which often goes to another machine. Say how it went."""
     with ledger.read() as connection:
         now = ledger.now(connection)
-        previous = _last_line(file) if file is not None and file.exists() else None
+        previous = anchors.last_line(file) if file is not None and file.exists() else None
         line = anchors.line(connection, ledger.audit_key, now, previous)
     ANCHORS.info("%s", line)
     if file is None:
@@ -222,11 +222,3 @@ def expire(ledger: Ledger, contact_days: int) -> str:
         count += done
         if not done:
             return f"{count} messages of Contacts were emptied"
-
-
-def _last_line(file: Path) -> str | None:
-    with file.open("rb") as kept:
-        size = kept.seek(0, 2)
-        kept.seek(max(0, size - 16_384))  # an anchor of 16 chains takes less than 2 kB
-        lines = kept.read().decode("utf-8", "replace").splitlines()
-    return next((it for it in reversed(lines) if it.strip()), None)

@@ -360,6 +360,29 @@ def test_errors_lists_causes_and_replay_sends_again(bridge: Run, systems: System
     assert bridge("replay", "999999")[1] == "0 of 1 are on their way again.\n"
 
 
+def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(
+    bridge: Run, systems: Systems, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    account = systems.save()
+    bridge("push", "Account", account)
+    (customer,) = systems.made("customer", account)
+    systems.ahead[0] = timedelta(minutes=1)
+    monkeypatch.setenv("BRIDGE_DATABASE_URL", f"sqlite:///{tmp_path / 'new.sqlite3'}")
+
+    found = bridge("reconcile", "--all")
+    applied = bridge("reconcile", "--apply")
+    again = bridge("reconcile", "--all")
+    systems.ahead[0] = timedelta(0)
+
+    assert found[0] == 1
+    assert re.search(rf"customer.*unlinked.*{account}.*{customer.id}", found[1])
+    assert "nothing was written" in found[1]
+    assert applied[0] == 0
+    assert "linked again" in applied[1]
+    assert not re.search(rf"customer.*{account}", again[1])
+    assert [it.id for it in systems.made("customer", account)] == [customer.id]
+
+
 def test_pause_stops_one_sync_and_resume_goes_on(bridge: Run, systems: Systems) -> None:
     account = systems.save()
     assert bridge("pause", "customer") == (0, "customer is paused.\n")

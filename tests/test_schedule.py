@@ -212,6 +212,7 @@ def test_both_shipped_profiles_name_every_job() -> None:
         "probe": "every minute",
         "tally": "every minute",
         "watch": "every minute",
+        "reconcile": "0 8 * * * UTC",
         "anchor": "5 * * * * UTC",
         "verify": "20 9 * * * UTC",
         "retention": "40 9 * * * UTC",
@@ -226,7 +227,7 @@ def test_a_site_overrides_what_differs() -> None:
 
     assert describe(cadence_of(jobs["orders"], site.schedule)) == "every 5 minutes"
     assert describe(cadence_of(jobs["sweep"], site.schedule)) == "off"
-    names = "anchor, invoices, orders, probe, remittances, retention, sweep, tally, verify, watch"
+    names = "anchor, invoices, orders, probe, reconcile, remittances, retention, sweep, tally, verify, watch"
     assert problems(site.schedule, CADENCES) == [f"bridge.toml: schedule.jobs.x is not a job; the jobs are {names}."]
 
 

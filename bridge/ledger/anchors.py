@@ -4,7 +4,7 @@ Whoever owns the database and the key could write the trail anew, and restoring 
 line per hour in a file elsewhere (another machine, storage that only appends) tells of both. Each line holds the end of
 every chain, the hash of the line before it, and a code by the audit key over all of it.
 
-Must not know: where the file lies, HTTP.
+Must not know: HTTP.
 """
 
 from __future__ import annotations
@@ -14,20 +14,52 @@ import hmac
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from bridge.ledger.models import audit, audit_head
 
 FIRST = "0" * 64
+Heads = dict[int, tuple[int, str]]  # chain → its last row's number and hash
+
+
+def heads(connection: Connection) -> Heads:
+    """Return where every chain that has begun ends now."""
+    found = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash))
+    return {chain: (seq, head) for chain, seq, head in found if seq}
+
+
+def heads_of(said: dict[str, Any]) -> Heads:
+    """Return the ends that a line tells. Raises KeyError, TypeError or ValueError for what is no line."""
+    return {int(chain): (int(seq), str(head)) for chain, (seq, head) in said["heads"].items()}
+
+
+def missing(connection: Connection, seen: Heads) -> list[int]:
+    """Return the chains in which a row that was *seen* is no longer there, or is another one."""
+    return [
+        chain
+        for chain, (seq, head) in seen.items()
+        if connection.execute(select(audit.c.hash).where(audit.c.chain == chain, audit.c.seq == seq)).scalar() != head
+    ]
+
+
+def last_line(file: Path) -> str | None:
+    """Return the newest line of a file of anchors."""
+    with file.open("rb") as kept:
+        size = kept.seek(0, 2)
+        kept.seek(max(0, size - 16_384))  # an anchor of 16 chains takes less than 2 kB
+        lines = kept.read().decode("utf-8", "replace").splitlines()
+    return next((it for it in reversed(lines) if it.strip()), None)
 
 
 def line(connection: Connection, key: bytes, at: datetime, previous: str | None) -> str:
     """Return the next line. *previous* is the last line of the file, None at its beginning."""
-    heads = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)).all()
+    ends = heads(connection)
     said: dict[str, object] = {
         "at": at.astimezone(UTC).isoformat(),
-        "heads": {str(chain): [seq, head] for chain, seq, head in sorted(map(tuple, heads)) if seq},
+        "heads": {str(chain): list(ends[chain]) for chain in sorted(ends)},
         "previous": _hash(previous) if previous else FIRST,
     }
     return json.dumps({**said, "mac": _mac(key, said)}, separators=(",", ":"))
@@ -42,7 +74,7 @@ def check(connection: Connection, key: bytes, lines: Iterable[str]) -> Iterator[
         try:
             said = json.loads(text)
             mac = said.pop("mac")
-            heads = {int(chain): (int(seq), str(head)) for chain, (seq, head) in said["heads"].items()}
+            ends = heads_of(said)
         except (ValueError, KeyError, TypeError, AttributeError):
             yield f"Line {number} of the anchors cannot be read."
             return
@@ -53,7 +85,7 @@ def check(connection: Connection, key: bytes, lines: Iterable[str]) -> Iterator[
             yield f"Before line {number} of the anchors a line is missing or changed."
             return
         previous = text
-        for chain, (seq, head) in heads.items():
+        for chain, (seq, head) in ends.items():
             if chain in worst:
                 continue
             found = connection.execute(

@@ -324,3 +324,21 @@ pin = Table(
     Column("value", String(80), nullable=False),
     Column("at", Instant, nullable=False),
 )
+
+# What the last reconciliation found to differ, one row a record. Amounts are text, exact to the last digit.
+difference = Table(
+    "difference",
+    metadata,
+    Column("sync", String(60), primary_key=True),
+    Column("external_id", String(80), primary_key=True),
+    Column("source_id", String(80), nullable=False),
+    Column("what", String(10), nullable=False),
+    Column("target_id", String(40)),
+    Column("currency", String(10)),
+    Column("ours", String(40)),
+    Column("theirs", String(40)),
+    Column("sentence", Text, nullable=False),
+    Column("who", String(20), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)

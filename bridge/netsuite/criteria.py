@@ -1,4 +1,4 @@
-"""What a search asks for: a kind, a closed window of time, and sometimes a least internal id.
+"""What a search asks for: a kind, a closed window of time, sometimes a least internal id or a start of external ids.
 
 Must not know: what is done with the answer.
 """
@@ -25,8 +25,12 @@ def criteria(
     *,
     type_id: str | None = None,
     from_id: int | None = None,
+    prefix: str | None = None,
 ) -> Any:
-    """Return the search for every *kind* modified in ``[since, until]``, with internal ids from *from_id* on."""
+    """Return the search for every *kind* modified in ``[since, until]``, with internal ids from *from_id* on.
+
+    With *prefix*, only those whose external id begins so.
+    """
     if kind.search is None:
         raise Misconfigured(f"{name} cannot be searched for.", code="KIND_UNKNOWN", detail=name)
     values: dict[str, Any] = {kind.modified: within(since, until)}
@@ -36,6 +40,8 @@ def criteria(
         values["recType"] = {"internalId": type_id}
     if from_id is not None:
         values["internalIdNumber"] = {"operator": "greaterThanOrEqualTo", "searchValue": from_id}
+    if prefix is not None:
+        values["externalIdString"] = {"operator": "startsWith", "searchValue": prefix}
     return bindings.type("common", kind.search)(**values)
 
 

@@ -34,7 +34,7 @@ from bridge.netsuite.passport import Identity, TokenCredentials
 from bridge.netsuite.rates import Rates
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
 from bridge.netsuite.transport import Limits, Transport, new_session
-from bridge.netsuite.windows import SMALLEST_PAGE, Windows
+from bridge.netsuite.windows import SMALLEST_PAGE, Named, Windows
 from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire
 from bridge.netsuite.wsdl import Bindings
 from bridge.ports import Check, Deleted, Record, Ref, Slots, Window, Written
@@ -286,21 +286,24 @@ class SoapNetSuite:
         index: int = 1,
         bare: bool = False,
         from_id: int | None = None,
+        prefix: str | None = None,
     ) -> SearchPage:
         """Return page *index* of the records of *kind* modified in ``[since, until]``, not yet fetched.
 
-        *bare* leaves out sublists. *from_id* is the least internal id.
+        *bare* leaves out sublists. *from_id* is the least internal id, *prefix* what external ids begin with.
         """
         wire, reader, rows = self._wire, self._reader, size or self._page_size
         if search_id is None:
             found, type_id = self._kind(kind), self._type_id(kind, False)
-            wanted = criteria(self._bindings, kind, found, since, until, type_id=type_id, from_id=from_id)
+            given: dict[str, Any] = {"type_id": type_id, "from_id": from_id, "prefix": prefix}
+            wanted = criteria(self._bindings, kind, found, since, until, **given)
             return SearchPage(wire, reader, kind, rows, "search", bare=bare, searchRecord=wanted)
         return SearchPage(wire, reader, kind, rows, "searchMoreWithId", bare=bare, searchId=search_id, pageIndex=index)
 
-    def windows(self, kind: str, since: datetime, until: datetime) -> Iterator[Window]:
+    def windows(self, kind: str, since: datetime, until: datetime, prefix: str | None = None) -> Iterator[Window]:
         """Yield everything of *kind* modified in ``[since, until]``, proven against NetSuite's counts; see the port."""
-        return Windows(self, kind, self._page_size, self._worded).read(since, until)
+        account = self if prefix is None else Named(self, prefix)
+        return Windows(account, kind, self._page_size, self._worded).read(since, until)
 
     def count(self, kind: str, since: datetime, until: datetime) -> int:
         """Say how many records of *kind* were modified in ``[since, until]``."""

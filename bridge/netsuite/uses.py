@@ -34,7 +34,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 WORDS: Mapping[str, frozenset[str]] = {
     "SearchDateFieldOperator": frozenset({"within"}),
     "SearchEnumMultiSelectFieldOperator": frozenset({"anyOf"}),
-    "SearchStringFieldOperator": frozenset({"is"}),
+    "SearchStringFieldOperator": frozenset({"is", "startsWith"}),
     "SearchLongFieldOperator": frozenset({"greaterThanOrEqualTo"}),
     "GetSelectValueFilterOperator": frozenset({"contains"}),
     "GetAllRecordType": frozenset({"currency"}),
@@ -55,7 +55,7 @@ class Uses:
     writes: Mapping[str, Mapping[str, frozenset[str] | None]] = field(default_factory=dict)
     always: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    searched: frozenset[str] = frozenset()  # kinds that are pulled
+    searched: frozenset[str] = frozenset()  # kinds that are pulled or reconciled
     syncs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -177,7 +177,7 @@ class Needs:
         if kind.search is None:
             return
         root = ("common.platform", kind.search)
-        names = [kind.modified, "internalIdNumber"]
+        names = [kind.modified, "internalIdNumber", "externalIdString"]
         names += ["type"] if kind.filter else []
         names += ["recType"] if kind is CUSTOM_RECORD else []
         self._need(root, who).is_asked = True

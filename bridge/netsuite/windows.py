@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.errors import BridgeError, Deferred
 from bridge.netsuite.wire import TOO_LARGE, SearchPage
@@ -46,9 +46,20 @@ class Account(Protocol):
         index: int = 1,
         bare: bool = False,
         from_id: int | None = None,
+        prefix: str | None = None,
     ) -> SearchPage: ...
 
     def get(self, refs: Sequence[Ref], fields: Sequence[str] = ()) -> list[Record | None]: ...
+
+
+class Named:
+    """The adapter as one that holds only records whose external id begins with *prefix*, without their sublists."""
+
+    def __init__(self, account: Account, prefix: str) -> None:
+        self._account, self._prefix, self.get = account, prefix, account.get
+
+    def search_page(self, kind: str, since: datetime, until: datetime, **given: Any) -> SearchPage:
+        return self._account.search_page(kind, since, until, **{**given, "bare": True, "prefix": self._prefix})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,22 +10,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from bridge.errors import Rejected
-from bridge.ledger import Ledger, links, plain
+from bridge.ledger import Ledger, configuration, links, plain
 from bridge.ledger.links import Link
+from bridge.ledger.models import link as link_table
 from bridge.ledger.models import message
-from bridge.mapping import LINE_ID, LINE_LISTS, Push, Syncs, external_id
+from bridge.mapping import LINE_ID, LINE_LISTS, Push, Syncs, external_id, with_lines_closed
 from bridge.ports import Fields, Record, Ref, System
+from bridge.preparing import CLOSED
 from bridge.sending import same, without_line_ids
 
 CREATE, UPDATE, UNCHANGED, REJECT, HELD, WAIT = "create", "update", "unchanged", "reject", "held", "wait"
 WORDS = (CREATE, UPDATE, UNCHANGED, REJECT, HELD, WAIT)
+LOOKED_AT = 100_000  # messages, the newest, among which the records are looked for
+LIST, AT_ONCE = 200, 3  # records in one read and reads in flight: an answer stays small, and saves go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,14 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """All that was foreseen. *wrote* is how often anything tried to write meanwhile: none, or the preview is void."""
+    """All that was foreseen. *wrote* is how often anything tried to write meanwhile: none, or the preview is void.
+
+    *against* is the number of the configuration that was live.
+    """
 
     records: tuple[Foreseen, ...]
     wrote: int
+    against: int
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -81,13 +90,14 @@ def preview(
     """
     system, pushes = ReadOnly(netsuite), [it for it in syncs.pushes.values() if sync in (None, it.name)]
     with ledger.read() as connection:
-        chosen = {push.name: _newest(connection, push, last) for push in pushes}
+        against = configuration.newest_id(connection)
+        chosen = _newest(connection, pushes, last)
     sources = _sources(salesforce, syncs, chosen)
     with ledger.read() as connection:
         decided = [it for push in pushes for it in _decided(connection, push, syncs, chosen[push.name], sources)]
     there = _there(system, decided)
     records = tuple(_foreseen(it, there) for it in decided)
-    return Preview(records, system.wrote, Counter(it.what for it in records))
+    return Preview(records, system.wrote, against, Counter(it.what for it in records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +110,28 @@ class _Decided:
     link: Link | None = None
 
 
-def _newest(connection: Connection, push: Push, last: int) -> list[str]:
-    newest = func.max(message.c.id)
-    query = select(message.c.source_id).where(message.c.sync == push.name).group_by(message.c.source_id)
-    return list(connection.execute(query.order_by(newest.desc()).limit(last)).scalars())
+def _newest(connection: Connection, pushes: Sequence[Push], last: int) -> dict[str, list[str]]:
+    """Return the records that were saved last, by sync; a sync that is not live yet gets those of its source.
+
+    Looks at the newest messages, and for a sync that is rare among them at what it linked: a ledger may hold millions.
+    """
+    own: dict[str, dict[str, None]] = {push.name: {} for push in pushes}
+    of_kind: dict[str, dict[str, None]] = {push.source: {} for push in pushes}
+    rows = select(message.c.sync, message.c.source_kind, message.c.source_id).order_by(message.c.id.desc())
+    for row in connection.execute(rows.limit(LOOKED_AT)):
+        for found in (own.get(row.sync), of_kind.get(row.source_kind)):
+            if found is not None and len(found) < last:
+                found[row.source_id] = None
+        if all(len(it) >= last for it in own.values()):
+            break
+    for push in pushes:
+        if len(own[push.name]) < last:
+            linked = select(link_table.c.source_id).where(link_table.c.sync == push.name)
+            linked = linked.order_by(link_table.c.modified_at.desc())
+            own[push.name] |= dict.fromkeys(connection.execute(linked.limit(last)).scalars())
+        if not own[push.name] and not push.on_demand:
+            own[push.name] = of_kind[push.source]
+    return {name: list(found)[:last] for name, found in own.items()}
 
 
 def _sources(salesforce: System, syncs: Syncs, chosen: Mapping[str, Sequence[str]]) -> dict[str, Fields]:
@@ -125,14 +153,16 @@ def _decided(
     pairs = [(push.name, it) for it in sources]
     pairs += [pair for source in sources.values() for pair in push.links(source)]
     known = links.find(connection, pairs)
+    targets = {_external_id(syncs, pair): it.target_id for pair, it in known.items()}
     for salesforce_id, source in sources.items():
         link = known.get((push.name, salesforce_id))
         closed = push.held(source, syncs.context)
-        if closed is not None and (link is None or push.closing is None):
-            yield _Decided(push, salesforce_id, HELD, closed, link=link)
-            continue
         parent = next((it for it in push.links(source) if it not in known and it[0] in syncs.pushes), None)
         try:
+            if closed is not None:
+                it = _withdrawn(push, salesforce_id, source, closed, link, syncs)
+                yield replace(it, record=it.record and _with_ids(it.record, targets))
+                continue
             record = push.record(salesforce_id, source, syncs.context)
         except Rejected as error:
             yield _Decided(push, salesforce_id, REJECT, f"{error.message} ({error.code})", link=link)
@@ -146,8 +176,25 @@ def _decided(
         lasting = push.lasting(record)
         mark = plain.fingerprint([record.ref.external_id, dict(lasting.fields)])
         what = CREATE if link is None else UNCHANGED if link.fingerprint == mark else UPDATE
-        targets = {_external_id(syncs, pair): it.target_id for pair, it in known.items()}
-        yield _Decided(push, salesforce_id, what, None, _with_ids(lasting if link else record, targets), link)
+        record = lasting if link else record
+        if link is not None and link.fingerprint.startswith(CLOSED) and push.closes_lines:
+            record = with_lines_closed(record, False)
+        yield _Decided(push, salesforce_id, what, None, _with_ids(record, targets), link)
+
+
+def _withdrawn(
+    push: Push, salesforce_id: str, source: Fields, closed: str, link: Link | None, syncs: Syncs
+) -> _Decided:
+    """Decide about a record whose gate is closed: it may be there already. Raises Rejected."""
+    if link is None or push.withdrawn == "leave":
+        return _Decided(push, salesforce_id, HELD, closed, link=link)
+    if push.withdrawn == "block" and not push.unjudged(source):
+        return _Decided(push, salesforce_id, REJECT, closed, link=link)
+    record = None if push.unjudged(source) else push.closed(salesforce_id, source, syncs.context)
+    if record is None:
+        return _Decided(push, salesforce_id, HELD, closed, link=link)
+    mark = (CLOSED + plain.fingerprint([record.ref.external_id, dict(record.fields)]))[:40]
+    return _Decided(push, salesforce_id, UNCHANGED if link.fingerprint == mark else UPDATE, closed, record, link)
 
 
 def _external_id(syncs: Syncs, pair: tuple[str, str]) -> str:
@@ -167,7 +214,9 @@ def _with_ids(record: Record, ids: Mapping[str, str]) -> Record:
 def _there(system: ReadOnly, decided: Sequence[_Decided]) -> dict[Ref, Record]:
     """Read what NetSuite holds of the records that would be written, in lists."""
     asked = [_ref(it) for it in decided if it.record is not None and it.what in (CREATE, UPDATE)]
-    found = system.get(asked) if asked else []
+    parts = [asked[start : start + LIST] for start in range(0, len(asked), LIST)]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preview") as pool:
+        found = [record for part in pool.map(system.get, parts) for record in part]
     return {ref: record for ref, record in zip(asked, found, strict=True) if record is not None}
 
 
@@ -185,7 +234,7 @@ def _foreseen(it: _Decided, there: Mapping[Ref, Record]) -> Foreseen:
     what = UPDATE if now is not None else CREATE
     lines = it.link.parts.get("lines", {}) if it.link else {}
     changes = tuple(_changes(without_line_ids(it.record, lines), now))
-    return Foreseen(it.push.name, it.salesforce_id, what, None, changes)
+    return Foreseen(it.push.name, it.salesforce_id, what, it.reason, changes)
 
 
 def _changes(then: Record, now: Record | None) -> Iterator[Change]:

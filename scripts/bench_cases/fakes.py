@@ -5,7 +5,8 @@ commands: ``calls`` prints how many calls there were and the sum of their latenc
 first and the last, and begins anew; ``fund N URL`` saves N approved Applications with their Accounts and Contacts, with
 callouts to URL; ``accounts N`` saves N Accounts and prints their ids; ``customers FILE`` makes NetSuite customers of
 the Account ids in FILE, ``orders N`` spreads N copies of the account's only sales order over them and over two years;
-``record FOLDER`` keeps every request from then on, ``record -`` ends that.
+``record FOLDER`` keeps every request from then on, ``record -`` ends that; ``pace`` lets NetSuite take its usual time
+from then on.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ class CountedLatency(Latency):
         return seconds
 
 
+def counted(plain: Latency) -> CountedLatency:
+    return CountedLatency(plain.single_write_s, plain.list_base_s, plain.list_record_s, plain.read_s)
+
+
 lock = threading.Lock()
 seen: Counter[str] = Counter()
 spent: Counter[str] = Counter()
@@ -71,7 +76,7 @@ def main(kind: str, given: dict[str, Any]) -> None:
     app: Any
     if kind == "netsuite":
         plain = NO_LATENCY if given.get("fast") else Latency()
-        latency = CountedLatency(plain.single_write_s, plain.list_base_s, plain.list_record_s, plain.read_s)
+        latency = counted(plain)
         folders = [Path(it) for it in (given.get("schema") or str(SUBSET)).split(os.pathsep)]
         app = FakeNetSuite(schema_dir=folders, latency=latency, concurrency=given.get("concurrency", 15))
     elif kind == "salesforce":
@@ -109,6 +114,8 @@ class Recorder:
 def answered(recorder: Recorder, app: Any, word: str, value: str = "", url: str = "") -> Any:
     if word == "fund":
         fund(app, int(value), url)
+    elif word == "pace":
+        app.latency = counted(Latency())
     elif word == "record":
         recorder.folder = None if value == "-" else Path(value)
     elif word == "accounts":

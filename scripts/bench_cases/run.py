@@ -21,6 +21,7 @@ CASES = {
     "page": ("case_page", "A search page of 1,000 orders with 5 lines"),
     "pull": ("case_pull", "Orders from NetSuite into Salesforce"),
     "bindings": ("case_bindings", "SuiteTalk bindings, changed while saves come in"),
+    "preview": ("case_preview", "What a changed mapping would do, foreseen"),
     "accept": ("case_accept", "Accepting durably"),
     "backlog": ("case_backlog", "50,000 due messages"),
     "funding": ("case_funding", "Approved Applications at concurrency 5"),

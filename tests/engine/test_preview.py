@@ -120,3 +120,58 @@ def test_a_new_record_is_foreseen_whole(house):
     assert record.what == "create"
     fields = {it.field: (it.now, it.then) for it in record.changes}
     assert fields["companyName"] == (None, "Not sent yet")
+
+
+@pytest.mark.parametrize(
+    ("rule", "what", "state", "fields"),
+    [
+        ("flag", "held", "held", []),
+        ("block", "reject", "rejected", []),
+        ("close", "update", "delivered", ["itemList[1].isClosed"]),
+    ],
+)
+def test_what_a_closing_gate_does_to_an_order_is_foreseen(house, rule, what, state, fields):
+    apply(house, BASE)
+    application = house.application(house.account(), ("Wire Fee", "25.00"))
+    house.push(application)
+    text = BASE + (
+        f'[sync.sales_order]\nwithdrawn = "{rule}"\n[[sync.sales_order.gates]]\n'
+        'field = "Funded_Amount__c"\noperator = "is at most"\nlimit = 100\n'
+    )
+
+    seen = foreseen(house, text, sync="sales_order")
+
+    (record,) = seen.records
+    assert (record.what, [it.field for it in record.changes]) == (what, fields)
+    assert "Funded Amount" in record.reason
+    apply(house, text)
+    house.sf.update(application, Bridge_Version__c=100)
+    house.push(application)
+    assert house.message("sales_order", application).state == state
+
+
+def test_a_sync_that_is_not_live_yet_is_foreseen_on_the_records_of_its_source(house):
+    apply(house, BASE)
+    account = house.account()
+    application = house.application(account, ("Wire Fee", "25.00"), StageName="Underwriting")
+    house.push(account, application)
+
+    seen = foreseen(house, BASE + '[quotes]\nstages = ["Underwriting"]\n', sync="estimate")
+
+    assert [(it.salesforce_id, it.what) for it in seen.records] == [(application, "create")]
+
+
+def test_the_newest_records_are_taken_and_rare_ones_are_found_by_what_they_became(house, monkeypatch):
+    apply(house, BASE)
+    accounts = [house.account(f"Merchant {n}") for n in range(4)]
+    house.push(*accounts)
+    for account in accounts:
+        house.sf.update(account, Phone="555-0199")
+        house.push(account)
+    monkeypatch.setattr("bridge.preview.LOOKED_AT", 2)
+    syncs = configuring.read(BASE)[1]
+
+    seen = preview(house.ledger, house.netsuite, house.salesforce, syncs, last=3, sync="customer")
+
+    assert [it.salesforce_id for it in seen.records][0] == accounts[3]
+    assert len(seen.records) == 3

@@ -53,6 +53,7 @@ TOLD: dict[str, tuple[str, str]] = {
     "ANSWER_COUNT": ("NetSuite answered about more or fewer records than it was asked; each is looked up.", "nobody"),
     "ANSWER_MISMATCH": ("NetSuite answered about another record; all of the call are looked up.", "nobody"),
     "BINDINGS_REFUSED": ("The SuiteTalk bindings do not pass their checks; those in use stay.", "administrator"),
+    "CONFIGURATION_REFUSED": ("An applied configuration does not work on an instance.", "administrator"),
     "CONFIGURATION_UNKNOWN": ("There is no configuration of that number.", "administrator"),
     "DEPLOYED_MEANWHILE": ("Somebody else deployed other bindings meanwhile; start again.", "administrator"),
     "DOCUMENT_GONE": ("The document that a payment is applied to cannot be found.", "accounting"),

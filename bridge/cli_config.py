@@ -66,7 +66,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
 ) -> None:
     """Show how another environment's configuration differs from the one that is live here, and make it live."""
-    from bridge import configuring
+    from bridge import changing, configuring
     from bridge.app import checked
     from bridge.settings import NotConfigured
 
@@ -92,7 +92,10 @@ def promote(
             out.print(f"{len(changes)} settings would change. Nothing was; add --apply and --reason.")
             return
         words = f"promoted from {source}: {reason}"
-        number = configuring.apply(bridge.engine, text, author=person(), reason=words)
+        try:
+            number = changing.apply(bridge, text, author=person(), reason=words)
+        except NotConfigured as error:
+            fail(*error.problems)
         out.print(f"Configuration {number} is live in {bridge.settings.environment}; {len(changes)} settings changed.")
 
 

@@ -9,29 +9,36 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bridge.opening import opened
+from bridge.opening import chosen, opened
 from bridge.terminal import fail, out, person
 
 mapping_app = typer.Typer(no_args_is_help=True, help="The mapping of this site.")
 
 
+Shown = Annotated[Path | None, typer.Option(help="A file to show instead of what is live.")]
+
+
 @mapping_app.command("show")
-def show(sync: Annotated[str | None, typer.Argument(help="One sync; all where it is not given.")] = None) -> None:
-    """Print the mapping as this site has it: target field, rule, gates."""
+def show(
+    sync: Annotated[str | None, typer.Argument(help="One sync; all where it is not given.")] = None,
+    file: Shown = None,
+) -> None:
+    """Print the mapping that is live, or that of a file: target field, rule, gates."""
     from bridge.mapping import Sync, tables
     from bridge.overlay import site_syncs
-    from bridge.settings import NotConfigured, load
+    from bridge.settings import NotConfigured
 
+    site, words = chosen(file)
     try:
-        _, site = load()
         syncs = site_syncs(site)
     except NotConfigured as error:
         fail(*error.problems)
     declared: list[Sync] = [*syncs.pushes.values(), *syncs.pulls.values()]
-    chosen = [it for it in declared if sync in (None, it.name)]
-    if not chosen:
+    named = [it for it in declared if sync in (None, it.name)]
+    if not named:
         fail(f"There is no sync '{sync}'; there are {', '.join(it.name for it in declared)}.")
-    for it in chosen:
+    out.print(f"This is {words}", highlight=False)
+    for it in named:
         table = Table("Target field", "Rule", title=f"{it.name}: {tables.source(it)} → {it.target}")
         for name, rule in tables.rows(it):
             table.add_row(escape(name), escape(rule))
@@ -106,6 +113,7 @@ def diff(file: File = DRAFT) -> None:
     except NotConfigured as error:
         fail(*error.problems)
     with opened() as bridge:
+        against = bridge.follower.number if bridge.follower else 0
         found = list(differences(bridge.engine.syncs, syncs))
     if not found:
         out.print("Nothing differs.")
@@ -116,6 +124,7 @@ def diff(file: File = DRAFT) -> None:
             it.sync, escape(it.what), *(escape("–" if one is None else one or "yes") for one in (it.old, it.new))
         )
     out.print(table)
+    out.print(_compared_with(against))
 
 
 @mapping_app.command("preview")
@@ -153,21 +162,26 @@ def preview(
     if shown:
         out.print(table)
     out.print(", ".join(f"{seen.counts.get(word, 0)} {word}" for word in WORDS) + f"; {seen.wrote} writes were made.")
+    out.print(_compared_with(seen.against))
 
 
 @mapping_app.command("apply")
 def apply(
     reason: Annotated[str, typer.Option(help="Why, for the audit.")],
     file: File = DRAFT,
+    after: Annotated[
+        int | None,
+        typer.Option(help="The configuration that diff or preview compared it with: refused if another is live."),
+    ] = None,
 ) -> None:
     """Make a file live on all instances, without a restart. Look at it with diff and preview first."""
-    from bridge.configuring import apply as make_live
+    from bridge.changing import apply as make_live
     from bridge.settings import NotConfigured
 
     text = _text(file)
     with opened() as bridge:
         try:
-            number = make_live(bridge.engine, text, author=person(), reason=reason)
+            number = make_live(bridge, text, author=person(), reason=reason, after=after)
         except NotConfigured as error:
             fail(*error.problems)
         out.print(f"Configuration {number} is live; every instance has it within seconds.")
@@ -181,10 +195,14 @@ def revert(
     ] = None,
 ) -> None:
     """Go back to an earlier configuration, on all instances, without a restart."""
-    from bridge.configuring import revert as go_back
+    from bridge.changing import revert as go_back
+    from bridge.settings import NotConfigured
 
     with opened() as bridge:
-        number = go_back(bridge.engine, to, author=person(), reason=reason)
+        try:
+            number = go_back(bridge, to, author=person(), reason=reason)
+        except NotConfigured as error:
+            fail(*error.problems)
         out.print(f"Configuration {number} is live; every instance has it within seconds.")
 
 
@@ -222,6 +240,11 @@ def items() -> None:
     out.print(", ".join(f"{counts[name]} only in {name}" for name in ("Salesforce", "bridge.toml", "NetSuite")) + ".")
     if any(it.who != "nobody" for it in found):
         raise typer.Exit(1)
+
+
+def _compared_with(number: int) -> str:
+    live = f"configuration {number}" if number else "the file of this instance"
+    return f"Compared with {live}; bridge mapping apply --after {number} refuses where another was applied meanwhile."
 
 
 SHOWN = 40  # rows of a preview, unless all are asked for

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from bridge.opening import chosen
 from bridge.terminal import fail, out
-
-if TYPE_CHECKING:
-    from bridge.mapping import Syncs
 
 salesforce_app = typer.Typer(
     no_args_is_help=True, help="The Salesforce package: its field list, and the zip to deploy."
@@ -24,26 +22,24 @@ def _project(folder: Path | None) -> Path:
     return folder or Path(salesforce_metadata.__file__).parent
 
 
-def _site_syncs() -> Syncs:
-    from bridge.overlay import site_syncs
-    from bridge.settings import NotConfigured, load
-
-    try:
-        return site_syncs(load()[1])
-    except NotConfigured as error:
-        fail(*error.problems)
-
-
 @salesforce_app.command("fields")
 def salesforce_fields(
     folder: Annotated[Path | None, typer.Option(help="The package's folder; the shipped one if not given.")] = None,
     write: Annotated[bool, typer.Option(help="Write the records that are missing.")] = False,
     prune: Annotated[bool, typer.Option(help="With --write, delete those that no sync reads.")] = False,
+    file: Annotated[Path | None, typer.Option(help="The mapping of a file instead of the one that is live.")] = None,
 ) -> None:
     """Compare the fields that Salesforce watches and sends with those that the mapping reads."""
     from bridge import salesforce_package as package
+    from bridge.overlay import site_syncs
+    from bridge.settings import NotConfigured
 
-    project, syncs = _project(folder), _site_syncs()
+    site, words = chosen(file)
+    try:
+        project, syncs = _project(folder), site_syncs(site)
+    except NotConfigured as error:
+        fail(*error.problems)
+    out.print(f"The mapping is {words}", highlight=False)
     if write:
         for name in package.write(project, syncs, prune=prune):
             out.print(f"changed {name}")

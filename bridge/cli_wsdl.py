@@ -176,9 +176,11 @@ def deploy(
         if dry_run:
             trial, number = tried(shelf, choice, bridge.engine.syncs), None
         else:
+            configuration = bridge.follower.number if bridge.follower else None  # before its syncs are looked at
             trial, number = deploy_now(
-                shelf, choice, bridge.engine.syncs, bridge.netsuite, actor=actor(by), reason=reason
-            )
+                shelf, choice, bridge.engine.syncs, bridge.netsuite, actor=actor(by), reason=reason,
+                configuration=configuration,
+            )  # fmt: skip
         _show(trial.report)
         _rehearsed(trial)
         if trial.reasons:

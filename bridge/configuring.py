@@ -11,16 +11,20 @@ from __future__ import annotations
 import logging
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
-from bridge.ledger import Ledger, configuration
+from bridge.ledger import Ledger, configuration, incidents
+from bridge.ledger import live as live_now
 from bridge.ledger.configuration import Applied
+from bridge.ledger.incidents import Incident
 from bridge.mapping import Syncs
 from bridge.mapping.tables import version
 from bridge.overlay import site_syncs
@@ -28,6 +32,7 @@ from bridge.settings import NotConfigured
 from bridge.site import Site, parse
 
 LOG = logging.getLogger("bridge.configuring")
+FILE = "what the file said before the first configuration was applied"
 LOOK_S = 2.0  # how soon every instance has a new configuration
 
 
@@ -59,13 +64,33 @@ def differs(ledger: Ledger, path: Path) -> Applied | None:
     return None if path.read_text(encoding="utf-8") == found.text else found
 
 
-def apply(engine: Delivery, text: str, *, author: str, reason: str) -> int:
-    """Make *text* live, on this instance at once and on the others within seconds. Raises NotConfigured."""
-    return _add(engine, text, author=author, reason=reason, what="applied")
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """By whom and why a configuration is made live, and what was live when that was decided.
+
+    Where the numbers of the live *configuration* and of the *deployment* of bindings are given, nobody may have changed
+    them since. *fits* raises NotConfigured for what cannot work at this site. *file* is what held until the first
+    configuration is applied: it is kept as one of its own, so that there is something to go back to.
+    """
+
+    author: str
+    reason: str
+    configuration: int | None = None
+    deployment: int | None = None
+    fits: Callable[[Site, Syncs], None] = lambda site, syncs: None
+    file: str | None = None
 
 
-def revert(engine: Delivery, number: int | None, *, author: str, reason: str) -> int:
-    """Make an earlier configuration live again: *number*, or the one before the live one. Raises Rejected."""
+def apply(engine: Delivery, text: str, decided: Decided) -> int:
+    """Make *text* live, on this instance at once and on the others within seconds.
+
+    Raises NotConfigured for what cannot work, Misconfigured if somebody else was quicker.
+    """
+    return _add(engine, text, decided, "applied")
+
+
+def revert(engine: Delivery, number: int | None, decided: Decided) -> int:
+    """Make an earlier configuration live again: *number*, or the one before the live one. Raises Rejected too."""
     with engine.ledger.read() as connection:
         known = configuration.history(connection, 1000)
     chosen = next((it for it in known[1:] if number in (None, it.id)), None)
@@ -74,21 +99,19 @@ def revert(engine: Delivery, number: int | None, *, author: str, reason: str) ->
             "There is no earlier configuration." if number is None else f"There is no earlier configuration {number}."
         )
         raise Rejected(words, code="CONFIGURATION_UNKNOWN", who="administrator")
-    return _add(engine, chosen.text, author=author, reason=f"back to {chosen.id}: {reason}", what="reverted")
+    reason = f"back to {chosen.id}: {decided.reason}"
+    return _add(engine, chosen.text, replace(decided, reason=reason, configuration=known[0].id), "reverted")
 
 
-def _add(engine: Delivery, text: str, *, author: str, reason: str, what: str) -> int:
-    _, syncs = read(text)
+def _add(engine: Delivery, text: str, decided: Decided, what: str) -> int:
+    site, syncs = read(text)
+    decided.fits(site, syncs)
     with engine.ledger.write() as writing:
-        made = configuration.add(
-            writing,
-            author=author,
-            reason=reason,
-            text=text,
-            mapping=version(syncs),
-            before=engine.ledger.mapping,
-            what=what,
-        )
+        live_now.hold(writing, configuration=decided.configuration, deployment=decided.deployment)
+        add = partial(configuration.add, writing, author=decided.author, before=engine.ledger.mapping)
+        if decided.file not in (None, text) and configuration.newest(writing.connection) is None:
+            add(reason=FILE, text=decided.file, mapping=engine.ledger.mapping or "", what="kept")
+        made = add(reason=decided.reason, text=text, mapping=version(syncs), what=what)
     use(engine, syncs)
     return made
 
@@ -99,17 +122,21 @@ def use(engine: Delivery, syncs: Syncs) -> None:
 
 
 class Follower:
-    """Notices on every instance what was applied on any of them, and hands its site and syncs to *changed*."""
+    """Notices on every instance what was applied on any of them, and hands its site and syncs to *changed*.
+
+    *number* is the configuration that is in use here; 0 is the file of this instance.
+    """
 
     def __init__(self, ledger: Ledger, changed: Callable[[Site, Syncs], None]) -> None:
         self._ledger, self._changed = ledger, changed
-        self._seen: int | None = None
+        self.number = self._refused = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
 
     def start(self) -> None:
-        """Take over what is live now, then look for more."""
+        """Take over what is live now, then look for more. Raises NotConfigured where that does not work here."""
         self.look()
+        self._over(but=())
         self._thread.start()
 
     def stop(self) -> None:
@@ -121,21 +148,39 @@ class Follower:
         """Take over a configuration that was applied since; True if there was one."""
         with self._ledger.read() as connection:
             number = configuration.newest_id(connection)
-            found = configuration.newest(connection) if number and number != self._seen else None
-        self._seen = number
+            found = configuration.newest(connection) if number not in (self.number, self._refused) else None
         if found is None:
             return False
-        site, syncs = read(found.text, f"configuration {found.id}")
-        if version(syncs) != self._ledger.mapping:
-            self._changed(site, syncs)
-            LOG.info("Configuration %s is live: %s (%s).", found.id, found.reason, found.author)
+        try:
+            site, syncs = read(found.text, f"configuration {found.id}")
+        except NotConfigured:
+            self._refused = found.id
+            raise
+        self._changed(site, syncs)
+        self.number, self._refused = found.id, 0
+        self._over(but=[_key(found.id)])  # others may still refuse it
+        LOG.info("Configuration %s is live: %s (%s).", found.id, found.reason, found.author)
         return True
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_S):
             try:
-                self.look()
-            except NotConfigured as error:  # applied by a newer version of the bridge, for example
-                LOG.error("The applied configuration does not work here: %s", " ".join(error.problems))
+                self._look_and_tell()
             except SQLAlchemyError as error:
                 LOG.warning("The database could not be asked for the configuration (%s).", type(error).__name__)
+
+    def _look_and_tell(self) -> None:
+        try:
+            self.look()
+        except NotConfigured as error:  # applied by a newer version of the bridge, for example
+            LOG.error("The applied configuration does not work here: %s", " ".join(error.problems))
+            words = f"Configuration {self._refused} is not used: {error.problems[0]} What was live before stays in use."
+            told = Incident(_key(self._refused), "CONFIGURATION_REFUSED", words)
+            self._ledger.commit(lambda writing: incidents.report(writing, [told]))
+
+    def _over(self, but: Sequence[str]) -> None:
+        self._ledger.commit(lambda writing: incidents.end(writing, ("configuration",), but))
+
+
+def _key(number: int) -> str:
+    return f"configuration:{number}"

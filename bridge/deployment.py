@@ -177,12 +177,13 @@ def tried(shelf: Shelf, choice: Choice, syncs: Syncs) -> Trial:
 
 
 def deploy(
-    shelf: Shelf, choice: Choice, syncs: Syncs, netsuite: SoapNetSuite, *, actor: str, reason: str
-) -> tuple[Trial, int | None]:
+    shelf: Shelf, choice: Choice, syncs: Syncs, netsuite: SoapNetSuite, *, actor: str, reason: str,
+    configuration: int | None = None,
+) -> tuple[Trial, int | None]:  # fmt: skip
     """Make a set live, if nothing breaks. Returns what was tried, and the number of the deployment or None.
 
-    Raises Misconfigured for a spoilt set or an endpoint that the account does not serve, Deferred when the account
-    cannot be asked.
+    *configuration* is the one that gave *syncs*, where it may change meanwhile. Raises Misconfigured for a spoilt set,
+    an endpoint that the account does not serve, or if somebody else was quicker; Deferred when it cannot be asked.
     """
     live = shelf.live()
     trial = tried(shelf, choice, syncs)
@@ -195,8 +196,11 @@ def deploy(
         return trial, None
     made = shelf.read(choice.seal)
     netsuite.through(Bindings.of(made.files, made.version)).now()  # does the account serve this endpoint?
-    after = live.n if live else 0
-    return trial, kept.make_live(shelf.ledger, choice.seal, choice.version, "deploy", actor, reason, after=after)
+    number = kept.make_live(
+        shelf.ledger, choice.seal, choice.version, "deploy", actor, reason, after=live.n if live else 0,
+        configuration=configuration,
+    )  # fmt: skip
+    return trial, number
 
 
 def wait_for_instances(ledger: Ledger, number: int, up_to_s: float) -> list[Instance]:
@@ -258,10 +262,6 @@ def gently() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-def _ignore(netsuite: SoapNetSuite) -> None:
-    """Nothing uses the bindings before the start."""
-
-
 class Watcher:
     """Changes the bindings of one process over when another set was made live, and tells of fields that are unknown.
 
@@ -278,7 +278,7 @@ class Watcher:
         kinds: Sequence[str],
     ) -> None:
         self._shelf, self._netsuite = shelf, netsuite
-        self._use: Callable[[SoapNetSuite], None] = _ignore
+        self._use: Callable[[SoapNetSuite], None] = lambda netsuite: None  # until the start
         self._number, self._owner = number, owner
         self._kinds: list[Kind] = [it for it in map(kind_of, kinds) if it is not None]
         self._before: tuple[str | None, str, SoapNetSuite, float] | None = None
@@ -288,6 +288,11 @@ class Watcher:
         self._said_at = -ALIVE_S
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bindings", daemon=True)
+
+    @property
+    def number(self) -> int:
+        """The deployment that is in use here; 0 before any."""
+        return self._number
 
     def start(self, use: Callable[[SoapNetSuite], None], *, watch: bool) -> None:
         """Begin; *use* puts another in place of what is used.
@@ -339,10 +344,13 @@ class Watcher:
         began = time.monotonic()
         try:
             other = self._loaded(live)
-        except BridgeError as error:
+        except SQLAlchemyError:
+            raise  # at the next look
+        except Exception as error:  # noqa: BLE001 - whatever a set does to its readers, this instance goes on
             self._refused = newest
-            LOG.error("Deployment %d is not used: %s %s", newest, error.message, error.detail or "")
-            words = f"Deployment {newest} is not used. {error.message} What was live before stays in use."
+            told = error.message if isinstance(error, BridgeError) else "The SuiteTalk bindings cannot be loaded."
+            LOG.error("Deployment %d is not used: %s %s", newest, told, getattr(error, "detail", None) or repr(error))
+            words = f"Deployment {newest} is not used. {told} What was live before stays in use."
             self._report([Incident(f"bindings:{newest}", "BINDINGS_REFUSED", words)])
             return
         self._before = (*self._live, self._netsuite, time.monotonic())

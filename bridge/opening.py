@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge import logs
@@ -12,6 +13,7 @@ from bridge.terminal import err, fail
 if TYPE_CHECKING:
     from bridge.app import Bridge
     from bridge.settings import Settings
+    from bridge.site import Site
 
 
 def badge(settings: Settings) -> None:
@@ -19,6 +21,42 @@ def badge(settings: Settings) -> None:
     sides = [it for it in (settings.salesforce_org_id, settings.netsuite_account) if it]
     colour = "bold white on red" if settings.environment == "production" else "black on yellow"
     err.print(f"[{colour}] {settings.environment} [/] {' ⇄ '.join(sides)}", highlight=False)
+
+
+def chosen(file: Path | None) -> tuple[Site, str]:
+    """Return the site's choices that are live, or those of *file*, and in words which they are.
+
+    Reads the database and nothing else; says what is wrong to the person who asked.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from bridge.ledger import Ledger, configuration
+    from bridge.settings import NotConfigured, load
+
+    try:
+        settings, own = load(config=file) if file else load()
+    except NotConfigured as error:
+        fail(*error.problems)
+    ledger: Ledger | None = None
+    try:
+        ledger = Ledger(settings.database_url)
+        applied = configuration.if_any(ledger)
+        if applied is None:
+            return own, f"{settings.config.name}; nothing was applied yet, so the file of each instance is live."
+        if file is not None:
+            return own, f"{file.name}, which is not live: that is configuration {applied.id}."
+        from bridge.configuring import read
+
+        words = f"configuration {applied.id}, which {applied.author} applied at {applied.at:%Y-%m-%d %H:%M} UTC"
+        return read(applied.text, f"configuration {applied.id}")[0], f"{words}: {applied.reason}"
+    except NotConfigured as error:
+        fail(*error.problems)
+    except (SQLAlchemyError, OSError) as error:
+        hint = "--file shows a file instead" if file is None else "see BRIDGE_DATABASE_URL"
+        fail(f"What is live is kept in {settings.database}, which cannot be read ({type(error).__name__}); {hint}.")
+    finally:
+        if ledger is not None:
+            ledger.close()
 
 
 @contextlib.contextmanager

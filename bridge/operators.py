@@ -42,7 +42,10 @@ def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
         usage = bridge.salesforce.usage
         return [*found, Limit("Salesforce", "calls a day", *usage)] if usage else found
 
-    chosen = bridge.site.console
+    def second_person() -> SecondPerson:
+        chosen = bridge.site.console
+        return SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum)
+
     return create_console(
         Desk(
             bridge.engine,
@@ -51,7 +54,7 @@ def console(bridge: Bridge, schedule: Timetable | None) -> WSGIApplication:
             schedule.run_now if schedule else None,
             schedule.choose if schedule else None,
             limits,
-            SecondPerson(chosen.second_person_above_count, chosen.second_person_above_sum),
+            second_person,
             _door(bridge),
             lambda: status(bridge.shelf, datetime.now(UTC).date()),
             lambda: catalogue(bridge),

@@ -62,8 +62,8 @@ class Preview:
 
     records: tuple[Foreseen, ...]
     wrote: int
-    against: int
     counts: Mapping[str, int] = field(default_factory=dict)
+    against: int = 0
 
 
 class ReadOnly:
@@ -97,7 +97,7 @@ def preview(
         decided = [it for push in pushes for it in _decided(connection, push, syncs, chosen[push.name], sources)]
     there = _there(system, decided)
     records = tuple(_foreseen(it, there) for it in decided)
-    return Preview(records, system.wrote, against, Counter(it.what for it in records))
+    return Preview(records, system.wrote, Counter(it.what for it in records), against)
 
 
 @dataclass(frozen=True, slots=True)

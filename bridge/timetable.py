@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -43,11 +43,16 @@ class Occurrences:
 class Timetable(Schedule):
     """The schedule of one instance that follows what people choose."""
 
-    def __init__(self, jobs: list[Job], ledger: Ledger, owner: str, table: Table) -> None:
-        super().__init__(jobs, Occurrences(ledger, owner), table)
-        self._ledger = ledger
-        self._own = {job.name: cadence_of(job, table) for job in jobs}
+    def __init__(self, jobs: list[Job], ledger: Ledger, owner: str, table: Callable[[], Table]) -> None:
+        super().__init__(jobs, Occurrences(ledger, owner), table())
+        self._ledger, self._table = ledger, table
         self._follower = threading.Thread(target=self._follow, name="cadences", daemon=True)
+
+    @property
+    def _own(self) -> dict[str, Cadence]:
+        """The cadences of the site, which may change while this runs."""
+        table = self._table()
+        return {name: cadence_of(job, table) for name, job in self._jobs.items()}
 
     def start(self, *, catch_up: bool = True) -> None:
         self._adopt()
@@ -99,4 +104,4 @@ def timetable(bridge: Bridge) -> Timetable:
     wrong = problems(bridge.site.schedule, [job.name for job in jobs])
     if wrong:
         raise NotConfigured(wrong)
-    return Timetable(jobs, bridge.ledger, bridge.engine.owner, bridge.site.schedule)
+    return Timetable(jobs, bridge.ledger, bridge.engine.owner, lambda: bridge.site.schedule)

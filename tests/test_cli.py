@@ -466,6 +466,7 @@ def test_mapping_show_prints_a_sync_with_the_sites_own_fields(bridge: Run) -> No
     code, text = bridge("mapping", "show", "sales_order")
 
     assert code == 0
+    assert "This is demo.toml; nothing was applied yet" in text
     assert "sales_order: Application → salesOrder" in text
     assert re.search(r"custbody_funded_amount +│ money Funded_Amount__c", text)
     assert "only when Stage is in this site's approval stages" in text
@@ -572,20 +573,28 @@ def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
     assert "1 update, 0 unchanged, 0 reject, 0 held, 0 wait; 0 writes were made." in text
     assert bridge("mapping", "apply", str(draft), "--reason", "accounting asked")[0] == 0
     assert bridge("mapping", "diff", str(draft)) == (0, "Nothing differs.\n")
+    code, text = bridge("mapping", "apply", str(DEMO), "--after", "0", "--reason", "too late")
+    assert (code, "Another configuration was applied meanwhile" in text) == (1, True)
     systems.salesforce.update(account, Phone="555-0101")
     bridge("push", "Account", account)
     (customer,) = systems.made("customer", account)
     assert customer.fields["comments"] == "Likes ovens"
-    assert "demo.toml says something else than configuration 1, which is live" in bridge("doctor")[1]
-    assert bridge("mapping", "revert", "--reason", "never mind")[0] == 1, "there is only one"
-    assert bridge("mapping", "apply", str(DEMO), "--reason", "as shipped")[0] == 0
-    assert "says something else" not in bridge("doctor")[1]
+    assert "demo.toml says something else than configuration 2, which is live" in bridge("doctor")[1]
+    code, text = bridge("mapping", "show", "customer")
+    assert (code, "This is configuration 2, which " in text, "text Description" in text) == (0, True, True)
+    code, text = bridge("mapping", "show", "customer", "--file", str(DEMO))
+    assert (code, "demo.toml, which is not live: that is configuration 2." in text) == (0, True)
+    assert "text Description" not in text
+    code, text = bridge("salesforce", "fields")
+    assert (code, "The mapping is configuration 2" in text, "Account.Description is read" in text) == (1, True, True)
+    assert bridge("salesforce", "fields", "--file", str(DEMO))[0] == 0
     assert bridge("mapping", "revert", "--reason", "never mind")[0] == 0
+    assert "says something else" not in bridge("doctor")[1]
 
     code, text = bridge("mapping", "history")
 
     assert code == 0
-    assert ["back to 1: never mind" in text, "as shipped" in text, "accounting asked" in text] == [True] * 3
+    assert ["back to 1: never mind" in text, "what the file said" in text, "accounting asked" in text] == [True] * 3
 
 
 def test_the_catalogues_are_compared(bridge: Run) -> None:
@@ -603,6 +612,11 @@ def test_a_mapping_that_does_not_fit_is_refused_with_what_is_wrong(bridge: Run, 
     code, text = bridge("mapping", "check", str(draft))
 
     assert (code, "NetSuite's customer has no field commments." in text) == (1, True)
+    code, text = bridge("mapping", "apply", str(draft), "--reason", "typo")
+    assert (code, "sync.customer, commments: NetSuite's customer has no field commments." in text) == (1, True)
+    draft.write_text("[schedule.jobs.nightly]\nevery_minutes = 5\n", encoding="utf-8")
+    code, text = bridge("mapping", "apply", str(draft), "--reason", "more often")
+    assert (code, "nightly" in text) == (1, True)
     draft.write_text("[sync.customers]", encoding="utf-8")
     for verb in ("check", "diff", "preview"):
         assert bridge("mapping", verb, str(draft))[0] == 1
@@ -625,7 +639,7 @@ def test_a_configuration_is_promoted_with_its_difference_shown(bridge: Run, tmp_
     assert "1 settings would change. Nothing was" in text
     assert bridge("config", "promote", "there.toml", "--apply")[0] == 1
     code, text = bridge("config", "promote", "there.toml", "--apply", "--reason", "tried for a week")
-    assert (code, "Configuration 1 is live in sandbox" in text) == (0, True)
+    assert (code, "Configuration 2 is live in sandbox" in text) == (0, True)
     assert "Nothing differs." in bridge("config", "promote", "there.toml")[1]
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 from sqlalchemy import delete, select, update
 
-from bridge import deployment, playground
+from bridge import changing, deployment, playground, timetable
 from bridge.app import Bridge, build
 from bridge.deployment import Shelf, deploy, status
 from bridge.errors import Misconfigured
@@ -281,6 +281,25 @@ def test_two_deployments_at_once_are_one(world):
         kept.make_live(here.shelf.ledger, None, "2025_2", "deploy", after=0, **WHO)
 
     assert caught.value.code == "DEPLOYED_MEANWHILE"
+
+
+def test_a_configuration_holds_on_every_instance_with_its_cadences_and_limits(world, monkeypatch):
+    monkeypatch.setattr(timetable, "LOOK_S", 0.1)
+    here = world()
+    bridge, other = here.bridges
+    text = bridge.settings.config.read_text() + (
+        "[schedule.jobs.sweep]\nevery_minutes = 7\n[alerts]\nlag_minutes = 9\n"
+        '[sync.customer.fields.comments]\ntext = "Description"\n'
+    )
+
+    number = changing.apply(bridge, text, author="ann", reason="a test")
+
+    here.until(lambda: other.follower.number == bridge.follower.number == number)
+    assert [it.site.alerts.lag_minutes for it in here.bridges] == [9, 9]
+    assert ["comments" in it.engine.syncs.pushes["customer"].fields for it in here.bridges] == [True, True]
+    here.until(lambda: {it.name: it.cadence for it in here.house.schedule.rows()}["sweep"] == "every 7 minutes")
+    changing.revert(other, None, author="bob", reason="as it was")
+    here.until(lambda: [it.site.alerts.lag_minutes for it in here.bridges] == [30, 30])
 
 
 def test_going_back_needs_something_to_go_back_to(tmp_path):

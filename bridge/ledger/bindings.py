@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.errors import Misconfigured
 from bridge.ledger import Ledger, Writing
+from bridge.ledger import live as live_now
 from bridge.ledger.models import wsdl_file, wsdl_instance, wsdl_live, wsdl_set
 
 SEEN = timedelta(minutes=3)  # an instance that was not seen for so long is gone
@@ -119,13 +120,17 @@ def history(connection: Connection, most: int = 20) -> list[Live]:
 
 
 def make_live(
-    ledger: Ledger, seal: str | None, version: str, action: str, actor: str, reason: str, *, after: int
-) -> int:
-    """Make a set live for all instances. Raises Misconfigured if *after* no longer is what was live."""
+    ledger: Ledger, seal: str | None, version: str, action: str, actor: str, reason: str, *, after: int,
+    configuration: int | None = None,
+) -> int:  # fmt: skip
+    """Make a set live for all instances.
+
+    Raises Misconfigured if *after* no longer is what was live, or *configuration* (where it matters) what it was
+    tried with.
+    """
     try:
         with ledger.write() as writing:
-            if newest(writing.connection) != after:
-                raise _overtaken()
+            live_now.hold(writing, configuration=configuration, deployment=after)
             writing.connection.execute(
                 insert(wsdl_live).values(
                     n=after + 1, seal=seal, version=version, action=action, at=writing.now, actor=actor[:40],
@@ -133,14 +138,10 @@ def make_live(
                 )
             )  # fmt: skip
             writing.say(f"wsdl {action}", actor[:40], target=f"{version} {seal or 'shipped'}", detail=reason)
-    except IntegrityError as error:
-        raise _overtaken() from error
+    except IntegrityError as error:  # by an older version of the bridge, which does not hold
+        words = "Somebody else deployed at the same moment; look at bridge wsdl status and decide again."
+        raise Misconfigured(words, code="DEPLOYED_MEANWHILE") from error
     return after + 1
-
-
-def _overtaken() -> Misconfigured:
-    words = "Somebody else deployed at the same moment; look at bridge wsdl status and decide again."
-    return Misconfigured(words, code="DEPLOYED_MEANWHILE")
 
 
 def roll_back(ledger: Ledger, settings_version: str, *, actor: str, reason: str) -> Live:

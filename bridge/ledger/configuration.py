@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, inspect, select
 
-from bridge.ledger import Writing
+from bridge.ledger import Ledger, Writing
 from bridge.ledger.models import configuration
 
 
@@ -33,6 +33,12 @@ def newest(connection: Connection) -> Applied | None:
     return next(iter(history(connection, 1)), None)
 
 
+def if_any(ledger: Ledger) -> Applied | None:
+    """Return the one that is live; None too in a database that has no tables yet."""
+    with ledger.read() as connection:
+        return newest(connection) if inspect(connection).has_table(configuration.name) else None
+
+
 def history(connection: Connection, most: int) -> list[Applied]:
     """Return the newest ones, the live one first."""
     rows = connection.execute(select(configuration).order_by(configuration.c.id.desc()).limit(most))
@@ -46,7 +52,12 @@ def newest_id(connection: Connection) -> int:
 
 
 def add(writing: Writing, *, author: str, reason: str, text: str, mapping: str, before: str | None, what: str) -> int:
-    """Make *text* the live configuration. *what* is ``applied`` or ``reverted``, for the audit."""
+    """Make *text* the live configuration. *what* is ``applied``, ``reverted`` or ``kept``, for the audit.
+
+    *before* is the version of the rules where none was applied yet.
+    """
+    found = newest(writing.connection)
+    before = found.mapping if found else before
     values = {"at": writing.now, "author": author, "reason": reason, "text": text, "mapping": mapping}
     made = writing.connection.execute(insert(configuration).values(values).returning(configuration.c.id)).scalar_one()
     writing.say(f"mapping_{what}", author, before=before, after=mapping, detail=f"number {made}: {reason}"[:400])

@@ -14,7 +14,7 @@ HEAD = """\
 # What becomes what
 
 Written by `bridge mapping docs` from the declared syncs; a test keeps it current. It shows the mapping as shipped:
-`bridge mapping show` prints it with the choices of your `bridge.toml`. In rules, names are those of the source's
+`bridge mapping show` prints the one that is live. In rules, names are those of the source's
 fields, and *this site's …* is a choice of `bridge.toml`. A field whose source was not sent is left alone; one whose
 source is empty is emptied.
 """

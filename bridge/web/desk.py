@@ -86,7 +86,7 @@ class Desk:
     run_now: Callable[[str], object] | None = None
     choose_cadence: Callable[..., str] | None = None  # job, wish, actor → what is wrong with it
     limits: Callable[[], Sequence[Limit]] = lambda: ()
-    second_person: SecondPerson = field(default_factory=SecondPerson)
+    second_person: Callable[[], SecondPerson] = SecondPerson  # as the configuration has it now
     door: Door = field(default_factory=Door)
     bindings: Callable[[], Any] | None = None  # which bindings are live, and all that is known of them
     catalogue: Callable[[], Sequence[Gap]] | None = None  # what only one of the two catalogues has, asked anew

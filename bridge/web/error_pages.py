@@ -55,7 +55,7 @@ def add(app: Flask, desk: Desk) -> None:
         try:
             number = handling.draft(
                 engine, action, ids, value=value, reason=form.get("reason", ""), actor=me.name, way=me.way,
-                guard=desk.second_person.is_needed,
+                guard=desk.second_person().is_needed,
             )  # fmt: skip
         except BridgeError as error:
             return redirect(_back(error.message), code=303)

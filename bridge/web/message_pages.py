@@ -119,7 +119,7 @@ def add(app: Flask, desk: Desk) -> None:
             changed = handling.edited(engine, found.row, value)
             number = handling.draft(
                 engine, "edit", [message_id], value=value, reason=request.form.get("reason", ""),
-                actor=person().name, way=person().way, guard=desk.second_person.is_needed,
+                actor=person().name, way=person().way, guard=desk.second_person().is_needed,
             )  # fmt: skip
         except Rejected as error:
             return redirect(url_for("message", message_id=message_id, said=error.message), code=303)

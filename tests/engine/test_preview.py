@@ -173,5 +173,5 @@ def test_the_newest_records_are_taken_and_rare_ones_are_found_by_what_they_becam
 
     seen = preview(house.ledger, house.netsuite, house.salesforce, syncs, last=3, sync="customer")
 
-    assert [it.salesforce_id for it in seen.records][0] == accounts[3]
-    assert len(seen.records) == 3
+    found = [it.salesforce_id for it in seen.records]
+    assert (found[0], len(found)) == (accounts[3], 3)

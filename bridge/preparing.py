@@ -35,6 +35,7 @@ from bridge.ledger.models import (
     UNCHANGED,
     message,
 )
+from bridge.ledger.pulled import UNREAD
 from bridge.mapping import Pull, Push, Syncs, with_lines_closed
 from bridge.mapping import external_id as our_external_id
 from bridge.mirroring import leads, mapped, mirrored
@@ -81,8 +82,7 @@ class _Step:
         self.load: dict[str, float] = {"netsuite": 0.0, "salesforce": 0.0}
         pairs = [(row.sync, row.source_id) for row in self.rows]
         for row in self.rows:
-            push = syncs.pushes.get(row.sync)
-            if push is not None:
+            if (push := syncs.pushes.get(row.sync)) is not None:
                 pairs += (*push.links(self.source(row)), *push.before(row.source_id))
                 if "@deleted" in self.source(row):
                     pairs.append((row.sync, str(self.source(row)["@deleted"])))
@@ -100,7 +100,8 @@ class _Step:
         """Group the messages by record, as they came; what was promised about one is looked at before its saves."""
         groups: dict[tuple[str, str], list[Row[Any]]] = {}
         for row in self.rows:
-            groups.setdefault((row.sync, row.source_id), []).append(row)
+            apart = f"{UNREAD} " if row.source_hash == UNREAD else ""  # it supersedes no earlier reading
+            groups.setdefault((row.sync, apart + row.source_id), []).append(row)
         for key in self._in_flight_elsewhere() & groups.keys():
             self._put_off(groups.pop(key), self.now + ELSEWHERE, "SENT_ELSEWHERE")
         return sorted(groups.values(), key=lambda rows: not rows[0].sync.startswith(CONFIRM))
@@ -114,8 +115,7 @@ class _Step:
 
     def _in_flight_elsewhere(self) -> set[tuple[str, str]]:
         """Find records that moved here while an older change of theirs is being sent in another lane."""
-        movable = {row.source_id for row in self.rows if row.source_kind in ("Contact", "Opportunity")}
-        if not movable:
+        if not (movable := {row.source_id for row in self.rows if row.source_kind in ("Contact", "Opportunity")}):
             return set()
         messages.hold_records(self.writing.connection, movable)
         query = select(message.c.sync, message.c.source_id).where(

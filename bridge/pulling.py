@@ -281,18 +281,18 @@ def _keep_skipped(stream: Stream, window: Window, taken: Taken) -> None:
     named = [it for it in fresh if it.ref.id is not None]
     if not named:
         return
-    with engine.ledger.read() as connection:
-        waiting = {row.source_id for row in pulled.unread(connection, sync.name)}
-    new = [
-        messages.New(
-            sync.name, sync.source, str(it.ref.id), int(window.until.timestamp()), window.until, sync.name,
-            plain.dumps({"skipped": {"code": it.code, "reason": it.reason}}), "pull", pulled.UNREAD, write_back=False,
-        )
-        for it in named
-        if it.ref.id not in waiting
-    ]  # fmt: skip
     with engine.ledger.write() as writing:
-        messages.accept(writing, new, taken.correlation)
+        waiting = {row.source_id for row in pulled.unread(writing.connection, sync.name)}
+        new = [
+            messages.New(
+                sync.name, sync.source, str(it.ref.id), int(window.until.timestamp()), window.until + pulled.ASIDE,
+                sync.name, plain.dumps({"skipped": {"code": it.code, "reason": it.reason}}), "pull", pulled.UNREAD,
+                write_back=False,
+            )
+            for it in named
+            if it.ref.id not in waiting
+        ]  # fmt: skip
+        pulled.keep_unread(writing, new, {str(it.ref.id): (it.code, it.reason) for it in named}, taken.correlation)
 
 
 def retry_unread(stream: Stream, taken: Taken) -> None:

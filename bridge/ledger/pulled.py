@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -20,6 +20,8 @@ _STAMPS = select(link.c.source_id, link.c.modified_at).where(
     link.c.sync == bindparam("sync"), many.among(link.c.source_id, "ids")
 )
 UNREAD = "unread"  # instead of a hash, in a message about a record that could not be read
+# After the stamp of such a message: the record itself, read later with that very stamp, must count as another version.
+ASIDE = timedelta(milliseconds=500)
 CHUNK = 400
 _NEWEST = select(message.c.source_id, message.c.modified_at, message.c.source_hash).where(
     many.among(message.c.source_id, "ids"),
@@ -79,6 +81,20 @@ def unread(connection: Connection, sync: str) -> list[Row[Any]]:
     """Return the messages about records of *sync* that could not be read, and wait for a person or for better days."""
     query = select(message).where(message.c.state == REJECTED, message.c.sync == sync, message.c.source_hash == UNREAD)
     return list(connection.execute(query.order_by(message.c.id)))
+
+
+def keep_unread(
+    writing: Writing, new: Sequence[messages.New], why: Mapping[str, tuple[str, str]], correlation: str
+) -> None:
+    """Put *new* messages about records that could not be read on the error desk. *why*: code and sentence by record.
+
+    They never wait in the lane's queue: there they would supersede an older reading that has not been written yet.
+    """
+    changes = messages.Changes(writing)
+    for row in messages.by_ids(writing.connection, messages.accept(writing, new, correlation)):
+        code, reason = why[row.source_id]
+        changes.set(row, REJECTED, code=code, reason=reason, who="administrator")
+    changes.flush()
 
 
 def settle_unread(writing: Writing, rows: Sequence[Row[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What a search asks for: a kind, a closed window of time, sometimes a least internal id or a start of external ids.
+"""What a search asks for: a kind, a closed window of time, sometimes a range of ids or a start of external ids.
 
 Must not know: what is done with the answer.
 """
@@ -24,10 +24,10 @@ def criteria(
     until: datetime,
     *,
     type_id: str | None = None,
-    from_id: int | None = None,
+    ids: tuple[int, int] | None = None,
     prefix: str | None = None,
 ) -> Any:
-    """Return the search for every *kind* modified in ``[since, until]``, with internal ids from *from_id* on.
+    """Return the search for every *kind* modified in ``[since, until]``, *ids* being the first and last internal id.
 
     With *prefix*, only those whose external id begins so.
     """
@@ -38,8 +38,9 @@ def criteria(
         values["type"] = {"operator": "anyOf", "searchValue": [kind.filter]}
     if kind is CUSTOM_RECORD:
         values["recType"] = {"internalId": type_id}
-    if from_id is not None:
-        values["internalIdNumber"] = {"operator": "greaterThanOrEqualTo", "searchValue": from_id}
+    if ids is not None:
+        # That both ends are included is not documented; were it otherwise, the counts would not tie.
+        values["internalIdNumber"] = {"operator": "between", "searchValue": ids[0], "searchValue2": ids[1]}
     if prefix is not None:
         values["externalIdString"] = {"operator": "startsWith", "searchValue": prefix}
     return bindings.type("common", kind.search)(**values)

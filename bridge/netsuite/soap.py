@@ -285,17 +285,17 @@ class SoapNetSuite:
         search_id: str | None = None,
         index: int = 1,
         bare: bool = False,
-        from_id: int | None = None,
+        ids: tuple[int, int] | None = None,
         prefix: str | None = None,
     ) -> SearchPage:
         """Return page *index* of the records of *kind* modified in ``[since, until]``, not yet fetched.
 
-        *bare* leaves out sublists. *from_id* is the least internal id, *prefix* what external ids begin with.
+        *bare* leaves out sublists. *ids* are the first and the last internal id, *prefix* what external ids begin with.
         """
         wire, reader, rows = self._wire, self._reader, size or self._page_size
         if search_id is None:
             found, type_id = self._kind(kind), self._type_id(kind, False)
-            given: dict[str, Any] = {"type_id": type_id, "from_id": from_id, "prefix": prefix}
+            given: dict[str, Any] = {"type_id": type_id, "ids": ids, "prefix": prefix}
             wanted = criteria(self._bindings, kind, found, since, until, **given)
             return SearchPage(wire, reader, kind, rows, "search", bare=bare, searchRecord=wanted)
         return SearchPage(wire, reader, kind, rows, "searchMoreWithId", bare=bare, searchId=search_id, pageIndex=index)

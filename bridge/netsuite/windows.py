@@ -3,7 +3,8 @@
 A search that needs several pages is run again for each, so rows that are edited meanwhile shift the others past the
 reader (NetSuite Help section_N3523074). So a range is cut until each part fits one page, and a part's ids are counted.
 Where one second holds more than a page it is paged, and read again until a reading brings nothing new. What NetSuite
-counts and does not show is found by narrowing down its internal id, and reported.
+counts and does not show is found by narrowing down its internal id, and reported. Only rows and count of one and the
+same answer are compared: between two answers rows may leave a window, and a hidden one would not be missed.
 
 Must not know: what is done with the rows.
 """
@@ -14,9 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import isqrt
 from typing import Any, Protocol
 
-from bridge.errors import BridgeError, Deferred
+from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite.wire import TOO_LARGE, SearchPage
 from bridge.ports import Record, Ref, Skipped, Window
 
@@ -26,7 +28,7 @@ LONG = timedelta(days=7)  # such a range is counted before it is read: its first
 FILL = 0.6  # of a page, when a range is cut: changes are not spread evenly
 MOST_PARTS = 64
 READINGS = 6  # of one second that a page does not hold, until two agree
-HIDDEN_SHOWN = 20  # records that are narrowed down one by one; any more are counted
+MOST_HIDDEN = 100  # of one page: each costs some 25 searches; of more the role or a restriction is the cause
 LARGEST_ID = 2**40
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 MOVED_AWAY = ("INVALID_SEARCH_PAGE_INDEX",)  # the last page is gone, because rows left the window
@@ -45,7 +47,7 @@ class Account(Protocol):
         search_id: str | None = None,
         index: int = 1,
         bare: bool = False,
-        from_id: int | None = None,
+        ids: tuple[int, int] | None = None,
         prefix: str | None = None,
     ) -> SearchPage: ...
 
@@ -88,11 +90,9 @@ class Windows:
             counted = self._total = self.count(since, until)
         yield from self._range(since, until, counted=counted)
 
-    def count(self, since: datetime, until: datetime, from_id: int | None = None) -> int:
+    def count(self, since: datetime, until: datetime) -> int:
         """Return how many records changed, by a page that is as small as possible."""
-        page = self._account.search_page(
-            self._kind, since, until, size=SMALLEST_PAGE, bare=True, from_id=from_id
-        )  # fmt: skip
+        page = self._account.search_page(self._kind, since, until, size=SMALLEST_PAGE, bare=True)
         with closing(page):
             for _ in page:
                 pass
@@ -107,7 +107,7 @@ class Windows:
             found, total = self._one_page(since - lead, until)
             self._total = self._total or total
             if found is not None:
-                yield self._settled(since - lead, until, found, total)
+                yield from self._settled(since - lead, until, found, total)
                 return
         parts = list(self._cut(since, until, lead, total))
         if len(parts) < 2:
@@ -163,20 +163,33 @@ class Windows:
     def _tells_seconds(self, since: datetime, until: datetime, lead: timedelta) -> bool:
         middle = since + timedelta(seconds=(until - since).total_seconds() // 2)
         whole = self.count(since - lead, until)
-        halves = self.count(since - lead, middle) + self.count(middle - SECOND, until)
-        return halves >= whole or halves >= self.count(since - lead, until)
+        halves = self.count(since - lead, middle), self.count(middle - SECOND, until)
+        if min(halves) >= whole:
+            return False  # both halves hold everything: the filter reads whole minutes
+        return sum(halves) >= whole or sum(halves) >= self.count(since - lead, until)
 
-    def _settled(self, since: datetime, until: datetime, rows: list[Record], total: int) -> Window:
+    def _settled(self, since: datetime, until: datetime, found: list[Record], total: int) -> Iterator[Window]:
         """Count the rows of one page; where some are missing, read again, and then find out which."""
-        unique = {it.ref.id: it for it in rows}
-        skipped: list[Skipped] = []
-        if len(unique) < total:
-            again, total = self._one_page(since, until)
-            unique.update((it.ref.id, it) for it in again or ())
-            if len(unique) < total:
-                recovered, skipped = self._hidden(since, until, set(unique))
-                unique.update((it.ref.id, it) for it in recovered)
-        return Window(until, self._ordered(unique.values()), self._total, skipped)
+        known: dict[str | None, Record] = {}
+        rows: list[Record] | None = found
+        for reading in range(READINGS):
+            if rows is None:
+                yield from self._paged(since, until, NOTHING)
+                return
+            there = {it.ref.id: it for it in rows}
+            known |= there
+            short = total - len(there)
+            if short > 0 and reading:
+                recovered, skipped = self._hidden(since, until, short)
+                if len(recovered) + len(skipped) >= short:
+                    known |= {it.ref.id: it for it in recovered}
+                    yield Window(until, self._ordered(known.values()), self._total, skipped)
+                    return
+            elif short <= 0:
+                yield Window(until, self._ordered(known.values()), self._total)
+                return
+            rows, total = self._one_page(since, until)
+        raise self._unsteady()
 
     def _paged(self, since: datetime, until: datetime, lead: timedelta) -> Iterator[Window]:
         """Read what one page does not hold, page by page, and then again until a steady reading brings nothing new."""
@@ -201,11 +214,15 @@ class Windows:
                 yield Window(until, (), self._total)
                 return
             elif len(totals) == 1:
-                recovered, skipped = self._hidden(since - lead, until, there)
-                if recovered or skipped:
+                short = max(totals) - len(there)
+                recovered, skipped = self._hidden(since - lead, until, short)
+                if len(recovered) + len(skipped) >= short:
                     yield Window(until, recovered, self._total, skipped)
                     return
-        raise Deferred(
+        raise self._unsteady()
+
+    def _unsteady(self) -> Deferred:
+        return Deferred(
             "NetSuite's records change faster than they can be read; the pull goes on later.", code="WINDOW_UNSTEADY"
         )
 
@@ -233,33 +250,46 @@ class Windows:
                 return
             index, search_id = index + 1, page.head.search_id
 
-    def _hidden(self, since: datetime, until: datetime, shown: set[str | None]) -> tuple[list[Record], list[Skipped]]:
-        """Find the records that NetSuite counts and does not show: the largest internal id first."""
-        numbers = [int(it) for it in shown if it is not None and it.isdigit()]
-        found: list[int] = []
-
-        def missing(least: int) -> int:
-            known = sum(number >= least for number in (*numbers, *found))
-            return self.count(since, until, least) - known
-
+    def _hidden(self, since: datetime, until: datetime, short: int) -> tuple[list[Record], list[Skipped]]:
+        """Find the *short* records that NetSuite counts and does not show. Fewer, if some have left the range since."""
+        if short > MOST_HIDDEN:
+            raise Misconfigured(
+                f"NetSuite counts {short} records of one page that it does not show to the bridge's role.",
+                code="ROWS_HIDDEN", detail=f"{self._kind}, changed {since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} UTC",
+            )  # fmt: skip
         recovered: list[Record] = []
         skipped: list[Skipped] = []
-        while (rest := missing(1)) > 0:
-            if len(found) >= HIDDEN_SHOWN:
-                reason = f"NetSuite counts {rest} more records than it shows."
-                skipped.append(Skipped(Ref(self._kind), "ROWS_HIDDEN", reason))
-                break
-            low, high = 1, LARGEST_ID  # a record is missing from *low* on, none from *high* on
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if missing(middle) > 0 else (low, middle)
-            found.append(low)
-            one = self._tried(Ref(self._kind, id=str(low)))
+        for number in self._narrowed(since, until, 1, LARGEST_ID, short):
+            one = self._tried(Ref(self._kind, id=str(number)))
             if isinstance(one, Record):
                 recovered.append(one)
             else:
                 skipped.append(one)
         return recovered, skipped
+
+    def _narrowed(self, since: datetime, until: datetime, low: int, high: int, most: int | None) -> Iterator[int]:
+        """Yield the ids in ``[low, high)`` that are counted and not shown; *most* is how many they can be, if known."""
+        if high - low == 1:
+            if self._missing(since, until, low, high):
+                yield low
+            return
+        # By orders of magnitude first: most ids are far below the largest.
+        middle = isqrt(low * high) if high > 4 * low else (low + high) // 2
+        upper = self._missing(since, until, middle, high)
+        if upper != 0:
+            yield from self._narrowed(since, until, middle, high, upper)
+        # Rows only leave a range that is past, so there cannot be more than before.
+        rest = most - upper if most is not None and upper is not None else self._missing(since, until, low, middle)
+        if rest is None or rest > 0:
+            yield from self._narrowed(since, until, low, middle, rest)
+
+    def _missing(self, since: datetime, until: datetime, low: int, high: int) -> int | None:
+        """Say how many ids in ``[low, high)`` are counted and not shown; nothing where a page does not hold them."""
+        page = self._account.search_page(self._kind, since, until, size=self._size, bare=True, ids=(low, high - 1))
+        with closing(page):
+            shown = {it.ref.id for it in page}
+            total = page.head.total_records
+        return total - len(shown) if total <= self._size else None
 
     def _tried(self, ref: Ref) -> Record | Skipped:
         try:

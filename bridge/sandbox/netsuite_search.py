@@ -125,7 +125,8 @@ def _add(criteria: Criteria, element: etree._Element) -> None:
     elif name in ("dateCreated", "tranDate", "dueDate"):
         criteria.tests.append(_date_test(name, *date_window(element)))
     elif name == "internalIdNumber":
-        criteria.tests.append(_number_test(operator, [int(text) for text in _texts(element)]))
+        values = [int(text) for text in _texts(element) + _texts(element, "searchValue2")]
+        criteria.tests.append(_number_test(operator, values))
     elif name in ("internalId", "externalId"):
         criteria.tests.append(_id_test(name, operator, element))
     elif name in ("externalIdString", *TEXT):
@@ -233,9 +234,10 @@ def _number_test(operator: str, values: list[int]) -> Test:
         "greaterThanOrEqualTo": lambda number: number >= values[0],
         "lessThan": lambda number: number < values[0],
         "lessThanOrEqualTo": lambda number: number <= values[0],
+        "between": lambda number: values[0] <= number <= values[1],  # both ends: assumption
     }
-    if operator not in tests or not values:
-        raise NotSimulated(f"the number operator {operator or '(none)'}")
+    if operator not in tests or len(values) != (2 if operator == "between" else 1):
+        raise NotSimulated(f"the number operator {operator or '(none)'} with {len(values)} values")
     return lambda record: tests[operator](int(record.id))
 
 

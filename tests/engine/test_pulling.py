@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
+from bridge import operating
 from bridge.errors import Deferred
 from bridge.failpoints import Failpoint
 from bridge.ledger import desk, marks
-from bridge.pulling import pull
+from bridge.pulling import SETTLE, pull
+from bridge.sandbox import netsuite_search
 
 SALE = "sales_order_mirror"
 
@@ -254,6 +256,55 @@ def test_an_order_that_is_hidden_stands_on_the_error_desk_until_it_is_read(house
     assert set(mirrors(house)) == {it.id for it in orders}
     with house.ledger.read() as connection:
         assert desk.errors(connection) == []
+
+
+def test_an_order_that_was_hidden_in_the_last_second_of_a_window_is_read_later(house, monkeypatch):
+    """What says that it could not be read must not have the version and stamp that the order itself will have.
+
+    Whether NetSuite counts the end of ``within`` is not documented; here it does.
+    """
+    own = netsuite_search.date_window
+    closed = lambda element: (own(element)[0], own(element)[1] + timedelta(seconds=1))  # noqa: E731
+    monkeypatch.setattr(netsuite_search, "date_window", closed)
+    orders = sales(house, 2)
+    house.clock.advance(minutes=5)
+    house.pull(SALE)
+    house.clock.at = house.clock.at.replace(microsecond=0)
+    edit(house, orders[1])
+    house.ns.admin.hide(kind="salesOrder", id=orders[1].id)
+    house.clock.advance(seconds=SETTLE.total_seconds())
+    report = house.pull(SALE)
+    house.ns.admin.show(kind="salesOrder", id=orders[1].id)
+
+    again = house.pull(SALE)
+
+    assert report.until == orders[1].modified
+    assert [it.ref.id for it in report.skipped] == [orders[1].id]
+    assert again.skipped == ()
+    assert mirrors(house)[orders[1].id]["Memo__c"] == orders[1].fields["memo"]
+
+
+@pytest.mark.parametrize("tried_again", [False, True])
+def test_an_order_that_is_hidden_while_its_reading_waits_is_still_written(house, tried_again):
+    """That it cannot be read any more says nothing against what was read before."""
+    orders = sales(house, 2)
+    house.clock.advance(minutes=5)
+    operating.pause(house.engine, "*salesforce", actor="pat", reason="maintenance")
+    house.pull(SALE)
+    house.ns.admin.hide(kind="salesOrder", id=orders[1].id)
+    report = house.pull(SALE)
+    if tried_again:
+        (unread,) = (it for it in house.messages(SALE, orders[1].id) if it.state == "rejected")
+        operating.replay(house.engine, [unread.id], actor="pat")
+        house.drain()
+    house.ns.admin.show(kind="salesOrder", id=orders[1].id)
+    house.pull(SALE)
+    operating.resume(house.engine, "*salesforce", actor="pat")
+
+    house.drain()
+
+    assert [it.ref.id for it in report.skipped] == [orders[1].id]
+    assert set(mirrors(house)) == {it.id for it in orders}
 
 
 def test_an_order_that_was_mirrored_and_is_hidden_after_an_edit_is_reported(house):

@@ -67,6 +67,7 @@ TOLD: dict[str, tuple[str, str]] = {
     "TOO_MANY_REQUESTS": ("NetSuite asks for fewer calls; the bridge slows down.", "nobody"),
     "UNREADABLE_ANSWER": ("NetSuite's answer cannot be read; the bridge looks the record up.", "nobody"),
     "DELETED_IN_NETSUITE": ("Its NetSuite record was deleted; a person sends it again to make it anew.", "accounting"),
+    "EXTERNAL_ID_LOST": ("Its NetSuite record has lost its external id; accounting gives it back.", "accounting"),
     "CURRENCY_NOT_OF_CUSTOMER": ("The customer does not have the currency of the record in NetSuite.", "accounting"),
     "SUBSIDIARY_NOT_OF_CUSTOMER": ("The customer does not belong to the subsidiary of the record.", "accounting"),
     "GATE_CLOSED_AFTER": ("A gate closed after it was sent; its record stays in NetSuite.", "accounting"),

@@ -97,11 +97,25 @@ def must_be_there(push: Push, known: Link | None, row: Row[Any]) -> None:
     """Raise Rejected where accounting deleted the NetSuite record: making it anew is for a person to decide."""
     is_decided = row.forced or row.state == UNCERTAIN
     if known is not None and known.parts.get("deleted") == known.target_id and not is_decided:
-        sentence = (
-            f"Its NetSuite {push.label.lower()} {known.target_id} was deleted in NetSuite. Send it again to make"
-            " it anew, or delete it in Salesforce too."
-        )
-        raise Rejected(sentence, code="DELETED_IN_NETSUITE", who="accounting")
+        raise deleted(push, known.target_id)
+
+
+def deleted(push: Push, netsuite_id: str) -> Rejected:
+    """Return what is told of a record that NetSuite no longer has."""
+    sentence = (
+        f"Its NetSuite {push.label.lower()} {netsuite_id} was deleted in NetSuite. Send it again to make"
+        " it anew, or delete it in Salesforce too."
+    )
+    return Rejected(sentence, code="DELETED_IN_NETSUITE", who="accounting")
+
+
+def unnamed(push: Push, netsuite_id: str, name: str) -> Rejected:
+    """Return what is told of a record that is there, and would be made a second time."""
+    sentence = (
+        f"Its NetSuite {push.label.lower()} {netsuite_id} has lost its external id. Give it {name} by an import in"
+        " NetSuite, then send it again."
+    )
+    return Rejected(sentence, code="EXTERNAL_ID_LOST", who="accounting")
 
 
 def stopped(push: Push, known: Link | None) -> str | None:

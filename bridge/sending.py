@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from bridge import applying, totals
+from bridge import applying, merging, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken
@@ -22,6 +22,8 @@ from bridge.ports import CountedSystem, MirrorSystem, RateSource, Record, Ref, S
 from bridge.work import Work
 
 NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
+ENTITIES = ("customer", "vendor")  # what others refer to: making one anew tears them apart
+TRUST = timedelta(minutes=5)  # after a write; later somebody may have deleted it, which an upsert would not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,10 @@ def _balances(work: list[Work], netsuite: RateSource, salesforce: MirrorSystem) 
 
 def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
     done: dict[int, Sent] = {}
-    ask = [it for it in work if it.resolve or _lines_unknown(it)]
+    ask = [it for it in work if it.resolve or _lines_unknown(it) or _may_be_gone(it)]
     if ask:
         try:
-            found = netsuite.get([it.records[0].ref for it in ask], interactive=interactive)
+            found = netsuite.get([_asked(it) for it in ask], interactive=interactive)
         except BridgeError as error:
             found = []
             for it in ask:
@@ -109,6 +111,10 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 plain = not it.resolve or isinstance(error, Misconfigured) or getattr(error, "throttled", False)
                 done[it.row.id] = Sent(it, error if plain else unsure)
         for it, record in zip(ask, found, strict=False):
+            if _may_be_gone(it):
+                wrong = _not_as_linked(it, record)
+                done |= {it.row.id: Sent(it, wrong)} if wrong else {}
+                continue
             if record is None:
                 continue
             if it.resolve and agrees(it.records[0], record):
@@ -130,6 +136,32 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
         _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite, interactive)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]
+
+
+def _may_be_gone(work: Work) -> bool:
+    """Say whether this would write to an entity of which nobody has heard for a while, and no person asked for it."""
+    known, at = work.link, work.sent_at
+    if known is None or known.kept_at is None or at is None or work.resolve or work.row.forced:
+        return False
+    return work.records[0].ref.kind in ENTITIES and at - known.kept_at > TRUST
+
+
+def _asked(work: Work) -> Ref:
+    """Return by what a record is looked up: by its own id where it may have lost ours."""
+    ref = work.records[0].ref
+    return Ref(ref.kind, id=work.link.target_id) if work.link and _may_be_gone(work) else ref
+
+
+def _not_as_linked(work: Work, found: Record | None) -> Rejected | None:
+    """Return why a linked entity is not written to: an upsert would silently make another one."""
+    known, push, ours = work.link, work.sync, work.records[0].ref.external_id or ""
+    if known is None or not isinstance(push, Push):
+        return None
+    if found is None:
+        return merging.deleted(push, known.target_id)
+    return (
+        merging.unnamed(push, known.target_id, ours) if (found.ref.external_id or "").lower() != ours.lower() else None
+    )
 
 
 def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:

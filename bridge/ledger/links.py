@@ -24,6 +24,7 @@ class Link:
     """A pair of records. *source_id* is the id in the system the sync reads, *target_id* in the one it writes.
 
     *parts*: for a push ``{"lines": {Salesforce line id: NetSuite line}}``, for a pull ``{"keys": [row keys]}``.
+    *kept_at*: when it was stored last.
     """
 
     sync: str
@@ -36,12 +37,13 @@ class Link:
     external_id: str | None = None
     number: str | None = None
     parts: dict[str, Any] = field(default_factory=dict)
+    kept_at: datetime | None = None
 
 
 def _link(row: Any) -> Link:
     return Link(
         row.sync, row.source_id, row.target_kind, row.target_id, row.version, row.modified_at, row.fingerprint,
-        row.external_id, row.number, plain.loads(row.parts) if row.parts else {},
+        row.external_id, row.number, plain.loads(row.parts) if row.parts else {}, row.updated_at,
     )  # fmt: skip
 
 

@@ -169,6 +169,58 @@ def test_a_person_decides_whether_a_deleted_customer_is_made_anew(house):
     assert [it.fields["phone"] for it in house.made("customer")] == ["555-0101"]
 
 
+def test_a_customer_deleted_before_any_pull_saw_it_is_not_made_anew_by_a_save(house):
+    """An upsert would make another one, and tell nobody: orders and payments hang on the one that is gone."""
+    acme = house.account("Acme")
+    house.push_one(acme)
+    gone = house.there("customer", f"sf-cus-{acme}").ref.id
+    house.clock.advance(minutes=6)
+    house.ns.admin.delete(kind="customer", id=gone)
+
+    house.sf.update(acme, Phone="555-0100")
+    saved = house.push_one(acme)
+    untouched = house.made("customer")
+    run(house)
+    operating.replay(house.engine, [house.message("customer", acme).id], actor="pat", reason="it is needed")
+    house.drain()
+
+    assert (saved.state, saved.error.code, saved.error.who) == ("rejected", "DELETED_IN_NETSUITE", "accounting")
+    assert saved.error.message.startswith(f"Its NetSuite customer {gone} was deleted in NetSuite.")
+    assert untouched == []
+    assert [it.fields["phone"] for it in house.made("customer")] == ["555-0100"]
+    assert len(house.audit(action="recreated")) == 1
+
+
+def test_a_customer_that_lost_its_external_id_is_not_made_a_second_time(house):
+    acme = house.account("Acme")
+    house.push_one(acme)
+    there = house.there("customer", f"sf-cus-{acme}").ref.id
+    house.clock.advance(minutes=6)
+    lose_external_id(house, there)
+
+    house.sf.update(acme, Phone="555-0100")
+    saved = house.push_one(acme)
+    house.ns.store.set_external_id(house.ns.store.get("customer", there), f"sf-cus-{acme}")
+    house.ns.store.changed(house.ns.store.get("customer", there))
+    house.sf.update(acme, Phone="555-0101")
+    later = house.push_one(acme)
+
+    assert (saved.error.code, saved.error.who) == ("EXTERNAL_ID_LOST", "accounting")
+    assert later.state == "delivered"
+    assert [(it.id, it.fields["phone"]) for it in house.made("customer")] == [(there, "555-0101")]
+
+
+def test_a_customer_written_a_moment_ago_is_not_looked_up_again(house):
+    acme = house.account("Acme")
+    house.push_one(acme)
+    reads = house.calls()["get"]
+
+    house.sf.update(acme, Phone="555-0100")
+    house.push_one(acme)
+
+    assert house.calls()["get"] == reads
+
+
 def test_a_merged_vendor_is_followed_by_its_purchase_order(funded):
     house, acme, _, _, _ = funded
     gone = house.there("vendor", f"sf-ven-{acme}").ref.id

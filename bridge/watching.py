@@ -172,7 +172,7 @@ def _ago(span: timedelta) -> str:
 
 def broken(ledger: Ledger, file: Path | None) -> list[str]:
     """Return what is wrong with the trail, alone and beside its anchors. Raises OSError where *file* is not there."""
-    with ledger.read() as connection:
+    with ledger.read(still=True) as connection:
         found = list(audit.verify(connection, ledger.audit_key))
         if file is not None:
             with file.open(encoding="utf-8") as lines:

@@ -30,6 +30,9 @@ Result = TypeVar("Result")
 _random = random.SystemRandom()
 
 _PG_NOW = text("SELECT clock_timestamp()")
+# One round trip instead of two; what stands before BEGIN in one message is part of what it begins.
+_PG_BEGIN_AT = "SELECT clock_timestamp(); BEGIN"
+_PG_BEGIN_STILL = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it; and it
 # would keep the plan that was best while the tables were empty.
 _PG_PLANS = "SET random_page_cost = 1.1; SET plan_cache_mode = force_custom_plan; SET jit = off"
@@ -126,16 +129,28 @@ class Ledger:
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             connect_args={name: it for name, it in _PG_GIVE_UP.items() if name not in make_url(self.url).query},
             hide_parameters=True,  # as above
         )
 
         @event.listens_for(engine, "connect")
         def _plan(raw: Any, record: Any) -> None:
-            raw.autocommit = True  # in a transaction the settings would be gone with its rollback
+            raw.autocommit = True  # the driver would begin each transaction in a round trip of its own
             raw.execute(_PG_PLANS)
-            raw.autocommit = False
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            options = connection.get_execution_options()
+            if options.get("writes"):
+                began = connection.exec_driver_sql(_PG_BEGIN_AT, execution_options={"no_parameters": True})
+                connection.info["began_at"] = began.scalar_one().astimezone(UTC)
+            else:
+                connection.exec_driver_sql(_PG_BEGIN_STILL if options.get("still") else "BEGIN")
+
+        @event.listens_for(engine, "do_execute_no_params")
+        def _unprepared(cursor: Any, statement: str, context: Any) -> bool:
+            cursor.execute(statement, prepare=False)  # PostgreSQL prepares single statements only
+            return True
 
         @event.listens_for(engine, "checkout")
         def _ping(raw: Any, record: Any, proxy: Any) -> None:
@@ -169,16 +184,17 @@ class Ledger:
             return self.now(connection)
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, still: bool = False) -> Iterator[Connection]:
+        """Open a transaction to look. *still*: nothing that others write meanwhile is seen, as always on SQLite."""
         with self.engine.connect() as connection:
-            yield connection
+            yield connection.execution_options(still=True) if still else connection
 
     @contextmanager
     def write(self) -> Iterator[Writing]:
         """Open a write transaction. It commits state, audit rows and wake-ups together, or nothing."""
         with self._connection() as connection:
             with connection.begin():
-                writing = Writing(connection, self.now(connection), mapping=self.mapping)
+                writing = Writing(connection, self._began_at(connection), mapping=self.mapping)
                 yield writing
                 audit.write(connection, self.audit_key, writing.now, writing.entries)
                 if self.wake is not None and writing.wakes:
@@ -188,11 +204,17 @@ class Ledger:
         if EVENTS.isEnabledFor(logging.INFO):
             _log(writing.entries)
 
+    def _began_at(self, connection: Connection) -> datetime:
+        if self.is_sqlite or self._clock is not None:
+            return self.now(connection)
+        began_at: datetime = connection.info["began_at"]
+        return began_at
+
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         if not self.is_sqlite:
             with self.engine.connect() as connection:
-                yield connection
+                yield connection.execution_options(writes=True)
             return
         with self._writer:
             # One connection writes, and is kept: every other one must throw its cache away at each commit.

@@ -58,6 +58,8 @@ _MOVE = (
     .where(audit_head.c.chain == bindparam("c"))
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 )
+# PostgreSQL does it with the rows, in one round trip.
+_MOVING = "WITH moved AS (UPDATE audit_head SET seq = %s, hash = %s WHERE chain = %s)"
 _COLUMNS = ("seq", *FIELDS, "hash")
 _VALUES = attrgetter(*FIELDS)
 
@@ -89,10 +91,8 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
     """Append *entries* to a free chain, in order."""
     if not entries:
         return
-    take = _TAKE
-    if connection.dialect.name == "postgresql":
-        take = _TAKE_FREE
-    head = connection.execute(take).first()
+    is_postgresql = connection.dialect.name == "postgresql"
+    head = connection.execute(_TAKE_FREE if is_postgresql else _TAKE).first()
     if head is None:  # every chain is in use just now: wait for the first
         head = connection.execute(_TAKE_FIRST).one()
     chain, seq, previous = head
@@ -103,7 +103,11 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
         values = _VALUES(entry)
         previous = _digest(key, (previous, moment, chain, seq, *_hashed(values)))
         rows.append((seq, *values, previous))
-    many.insert(connection, audit, _COLUMNS, rows, {"chain": chain, "at": at})
+    common = {"chain": chain, "at": at}
+    if is_postgresql:
+        many.insert(connection, audit, _COLUMNS, rows, common, first=(_MOVING, (seq, previous, chain)))
+        return
+    many.insert(connection, audit, _COLUMNS, rows, common)
     connection.execute(_MOVE, {"c": chain, "new_seq": seq, "new_hash": previous})
 
 
@@ -140,7 +144,10 @@ def period(connection: Connection, since: datetime | None, until: datetime | Non
 
 
 def verify(connection: Connection, key: bytes) -> Iterator[str]:
-    """Yield one sentence for the first broken row of each chain; nothing when every chain holds."""
+    """Yield one sentence for the first broken row of each chain; nothing when every chain holds.
+
+    *connection* must stand still (`Ledger.read`): what is written after the heads were read would look put there.
+    """
     heads = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)).all()
     for chain, last, head in heads:
         previous, expected = START, 0

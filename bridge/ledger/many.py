@@ -82,15 +82,18 @@ def insert(
     rows: Sequence[Sequence[Any]],
     common: Mapping[str, Any] | None = None,
     tail: str = "",
+    first: tuple[str, tuple[Any, ...]] = ("", ()),
 ) -> CursorResult[Any]:
     """Store *rows* of the columns *names*, in their order; the columns of *common* have one value for all rows.
 
-    *tail* is what follows in SQL: ``ON CONFLICT …``, and on PostgreSQL ``RETURNING …``.
+    *tail* is what follows in SQL: ``ON CONFLICT …``, and on PostgreSQL ``RETURNING …``. *first* is PostgreSQL's
+    ``WITH …`` and its values, done in the same statement.
     """
     same = common or {}
     if connection.dialect.name == "postgresql":
         given = orjson.dumps([dict(zip(_KEYS, row, strict=False)) for row in rows]).decode()
-        return connection.exec_driver_sql(_recordset(table, names, tuple(same), tail), (*same.values(), given))
+        statement = f"{first[0]} {_recordset(table, names, tuple(same), tail)}"
+        return connection.exec_driver_sql(statement, (*first[1], *same.values(), given))
     moments = _moments(table, names)
     last = [as_text(it) if isinstance(it, datetime) else it for it in same.values()]
     values = []

@@ -6,9 +6,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from bridge import watching
 from bridge.ledger import Ledger, audit, links
 from bridge.ledger.links import Link
 from bridge.ledger.models import audit as rows
@@ -25,7 +26,7 @@ def written(ledger: Ledger) -> Ledger:
 
 
 def broken(ledger: Ledger, key: bytes | None = None) -> list[str]:
-    with ledger.read() as connection:
+    with ledger.read(still=True) as connection:
         return list(audit.verify(connection, ledger.audit_key if key is None else key))
 
 
@@ -35,6 +36,34 @@ def test_an_untouched_chain_holds(written):
 
 def test_an_empty_chain_holds(ledger):
     assert broken(ledger) == []
+
+
+def test_what_is_written_while_the_trail_is_read_does_not_look_put_there(written):
+    """An alarm about a trail that holds would teach people not to look."""
+    meanwhile = []
+
+    @event.listens_for(written.engine, "after_cursor_execute")
+    def _say(connection, cursor, statement, *_):
+        if "FROM audit_head" in statement and not meanwhile:
+            meanwhile.append(statement)
+            with written.write() as writing:
+                writing.say("received", "005user", sync="customer", source_id="001-late", message_id=5)
+
+    found = watching.broken(written, None)
+
+    assert meanwhile
+    assert found == []
+
+
+def test_a_transaction_asks_little_beside_its_own_questions(written):
+    """Each question is a round trip on PostgreSQL, for every save."""
+    asked = []
+    event.listen(written.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+
+    with written.write() as writing:
+        writing.say("received", "005user", sync="customer", source_id="001-late", message_id=5)
+
+    assert len(asked) == (4 if written.is_sqlite else 3), asked
 
 
 def disarm(connection):

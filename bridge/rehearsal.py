@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import requests
 
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.invented import invented
-from bridge.mapping import Context, Push, Syncs, named
+from bridge.mapping import Context, Push, Syncs, applied, named
 from bridge.mapping.syncs import Follow
 from bridge.netsuite.codec import custom_value, is_custom_field
 from bridge.netsuite.kinds import kind_of
@@ -32,6 +30,7 @@ from bridge.netsuite.sets import WsdlSet
 from bridge.netsuite.soap import SoapNetSuite
 from bridge.netsuite.wsdl import Bindings
 from bridge.ports import Fields, Record, Ref, Written
+from bridge.props import LEFT_OUT, compared, only, refs, sendable, without
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
 from bridge.sandbox.netsuite_kinds import CustomField
 from bridge.sandbox.wsgi import WsgiAdapter
@@ -41,6 +40,7 @@ ACCOUNT = "1234567"
 SMALL_PAGE = 5  # so that a search has more pages than one
 EXTRA = 7  # customers, for the same
 FEE = {"Rehearsal Fee": {"sale_item": "Rehearsal Fee", "purchase_item": "Rehearsal Fee Withheld", "purchase_sign": -1}}
+CREDITS = {"credit_item": "Rehearsal Fee", "refund_account": "Rehearsal Account"}
 SUBSIDIARY = "Parent Company"
 # What the bridge must make of each fault; each is an action of the sandbox.
 FAULTS: Mapping[str, type[BridgeError]] = {
@@ -105,6 +105,7 @@ class _Stage:
         chosen = {**syncs.context.site, "subsidiary": syncs.context.site.get("subsidiary") or SUBSIDIARY}
         if not any(row.get("sale_item") for row in chosen.get("fees", {}).values()):
             chosen["fees"] = {**chosen.get("fees", {}), **FEE}
+        chosen |= {name: it for name, it in CREDITS.items() if not chosen.get(name)}
         self.syncs = replace(syncs, context=Context(chosen, syncs.context.targets))
         session = requests.Session()
         session.mount("https://", WsgiAdapter(fake))
@@ -120,16 +121,25 @@ class _Stage:
             page_size=SMALL_PAGE,
         )
         self.sent: dict[str, Record] = {}
+        self.invoice: str | None = None
         self.start = fake.clock() - timedelta(minutes=1)
 
     def play(self) -> Iterator[Scene]:
         yield from self._teach()
-        for push in self.syncs.pushes.values():
-            yield from self._try(f"{push.name}: one record", partial(self._send, push))
+        pushes = self.syncs.pushes.values()
+        later = [push for push in pushes if any(isinstance(rule, applied) for rule in push.fields.values())]
+        for push in pushes:
+            if push not in later:
+                yield from self._try(f"{push.name}: one record", partial(self._send, push))
         if self.sent:
-            yield from self._try("all of them again, as a list", self._again)
+            yield from self._try("all of them again, as a list", partial(self._again, list(self.sent.values())))
             yield from self._try("emptying a field", self._clear)
         yield from self._try("what accounting adds", self._account)
+        for push in later:  # they take something away from what accounting added
+            yield from self._try(f"{push.name}: one record", partial(self._send, push))
+        again = [self.sent[push.name] for push in later if push.name in self.sent]
+        if again:
+            yield from self._try("credits and refunds again", partial(self._again, again))
         for kind in dict.fromkeys(pull.source for pull in self.syncs.pulls.values()):
             yield from self._try(f"{kind}: search", partial(self._search, kind))
         yield from self._try("a search of several pages", self._pages)
@@ -164,7 +174,7 @@ class _Stage:
         unknown: set[str] = set()
         for push in self.syncs.pushes.values():
             for record in named(push, self.syncs.context):
-                for ref in _refs(record.fields):
+                for ref in refs(record.fields):
                     if not self._add(push, ref):
                         unknown.add(ref.kind)
         self.unknown = unknown
@@ -204,7 +214,7 @@ class _Stage:
 
     def _send(self, push: Push) -> str | None:
         try:
-            source = invented(push, self.syncs.context)
+            source = {**invented(push, self.syncs.context), **self._applied_to(push)}
         except LookupError as error:
             raise _NotTried(f"The bridge has no invented record of {push.source} to try it with.") from error
         closed = push.held(source, self.syncs.context)
@@ -214,20 +224,37 @@ class _Stage:
             record = push.record(str(source["Id"]), source, self.syncs.context)
         except Rejected as error:
             raise _NotTried(f"The mapping refuses the invented record. {error.message}") from error
-        fields = {name: _without(value, self.unknown) for name, value in record.fields.items()}
-        record = Record(record.ref, {name: value for name, value in fields.items() if value is not _LEFT_OUT})
+        fields = {name: without(value, self.unknown) for name, value in record.fields.items()}
+        record = Record(record.ref, {name: value for name, value in fields.items() if value is not LEFT_OUT})
+        record = self._with_documents(record)
         self._learn_custom(record)
-        wrong = self._upsert([_sendable(record)])
+        wrong = self._upsert([sendable(record)])
         if wrong is None:
             self.sent[push.name] = record
             (found,) = self.netsuite.get([record.ref])
             if found is None:
                 return "It was written and cannot be found."
-            compared = _compared(record)
-            if not agrees(compared, found):
-                different = [it for it in compared.fields if not agrees(_only(compared, it), found)]
+            comparable = compared(record)
+            if not agrees(comparable, found):
+                different = [it for it in comparable.fields if not agrees(only(comparable, it), found)]
                 return f"It was not read back as it was sent: {', '.join(different)}."
         return wrong
+
+    def _applied_to(self, push: Push) -> Fields:
+        """Return the fields that name the invoice which *push* reduces."""
+        named = [it.source for it in push.fields.values() if isinstance(it, applied) and it.to is None]
+        if named and self.invoice is None:
+            raise _NotTried("There is no invoice in the sandbox that it could be applied to.")
+        return dict.fromkeys(named, self.invoice)
+
+    def _with_documents(self, record: Record) -> Record:
+        """Return *record* with NetSuite's own ids of what it is applied to, as the engine gives them."""
+        fields = dict(record.fields)
+        for row in fields.get("applyList") or ():
+            if row["doc"].id is None:
+                (found,) = self.netsuite.get([row["doc"]])
+                row["doc"] = replace(row["doc"], id=found.ref.id if found else "0", external_id=None)
+        return Record(record.ref, fields)
 
     def _upsert(self, records: list[Record]) -> str | None:
         for outcome in self.netsuite.upsert(records):
@@ -235,8 +262,8 @@ class _Stage:
                 raise outcome
         return None
 
-    def _again(self) -> str | None:
-        records = [_sendable(it) for it in self.sent.values()]
+    def _again(self, sent: Sequence[Record]) -> str | None:
+        records = [sendable(it) for it in sent]
         before = [it.ref.id if it else None for it in self.netsuite.get([it.ref for it in records])]
         self._upsert(records)
         after = [it.ref.id if it else None for it in self.netsuite.get([it.ref for it in records])]
@@ -246,22 +273,22 @@ class _Stage:
         for record in self.sent.values():
             name = next((it for it in ("phone", "memo", "title") if isinstance(record.fields.get(it), str)), None)
             if name is not None:
-                return self._upsert([Record(record.ref, {**_only(_sendable(record), name).fields, name: None})])
+                return self._upsert([Record(record.ref, {**only(sendable(record), name).fields, name: None})])
         return None
 
     def _account(self) -> str | None:
-        order = self.sent.get("sales_order")
-        if order is None:
-            return None
-        fake = self.fake
-        with fake.lock:
-            made = fake.store.find("Transaction", str(order.ref.external_id))
-            if made is None:
-                return "The sales order is not there."
-            fake.accounting.approve(made)
-            invoice = fake.accounting.invoice(made)
-            customer = fake.accounting.record("customer", made.fields["entity"].id)
-            fake.accounting.pay(customer, Decimal(10), applied={invoice.id: Decimal(10)})
+        """Bill the order, take money for it and in advance, give some back: something of every kind that is read."""
+        people = self.fake.admin
+        if "customer" in self.sent:
+            customer = str(self.sent["customer"].ref.external_id)
+            people.deposit(customer, "5.00")
+            people.refund(customer, {people.credit(customer, "1.00").id: "1.00"})
+        if "sales_order" in self.sent:
+            order = {"kind": "salesOrder", "externalId": str(self.sent["sales_order"].ref.external_id)}
+            people.approve(**order)
+            self.invoice = people.bill(**order).id
+            payer = self.fake.store.records["invoice"][self.invoice].fields["entity"].id
+            people.pay(payer, "10.00", {self.invoice: "10.00"})
         return None
 
     def _search(self, kind: str) -> str | None:
@@ -277,13 +304,13 @@ class _Stage:
             return None
         for n in range(EXTRA):
             ref = replace(record.ref, external_id=f"{record.ref.external_id}-{n}")
-            self._upsert([Record(ref, {**_sendable(record).fields, "companyName": f"Rehearsal {n}"})])
+            self._upsert([Record(ref, {**sendable(record).fields, "companyName": f"Rehearsal {n}"})])
         until = self.fake.clock() + timedelta(minutes=1)
         found = {it.ref.id for it in self.netsuite.changed("customer", self.start, until)}
         return None if len(found) > EXTRA else f"Of {EXTRA + 1} customers {len(found)} were read."
 
     def _pull(self, name: str) -> str | None:
-        pull = self.syncs.pulls[name]
+        pull, read = self.syncs.pulls[name], 0
         until = self.fake.clock() + timedelta(minutes=1)
         for window in self.netsuite.windows(pull.source, self.start, until):
             for record in window.rows:
@@ -291,6 +318,9 @@ class _Stage:
                 source = {**record.fields, "internalId": record.ref.id, "url": self.netsuite.url(record.ref)}
                 if not pull.records(source, related, self.syncs.context):
                     return f"The {pull.source} {record.ref.id} became nothing."
+                read += 1
+        if not read:
+            raise _NotTried(f"The sandbox holds no {pull.source} to try it with.")
         return None
 
     def _related(self, follows: Sequence[Follow], sources: Sequence[Fields]) -> dict[str, Fields]:
@@ -322,7 +352,7 @@ class _Stage:
         options = {"code": "INVALID_KEY_OR_REF", "message": "Invalid reference key."} if action == "reject" else {}
         self.fake.faults.add(action, operation="upsert", **options)
         try:
-            (outcome,) = self.netsuite.upsert([_sendable(record)])
+            (outcome,) = self.netsuite.upsert([sendable(record)])
         finally:
             self.fake.faults.clear()
         if type(outcome) is expected:
@@ -333,53 +363,7 @@ class _Stage:
     def _unknown(self, record: Record) -> str | None:
         self.fake.faults.add("unknown_element", operation="upsert")
         try:
-            (outcome,) = self.netsuite.upsert([_sendable(record)])
+            (outcome,) = self.netsuite.upsert([sendable(record)])
         finally:
             self.fake.faults.clear()
         return None if isinstance(outcome, Written) and outcome.ref.id else "The record's id was not read."
-
-
-_LEFT_OUT = object()
-
-
-def _refs(fields: Mapping[str, Any]) -> Iterator[Ref]:
-    for value in fields.values():
-        if isinstance(value, Ref):
-            yield value
-        elif isinstance(value, list):
-            for row in value:
-                yield from _refs(row)
-
-
-def _without(value: Any, unknown: set[str]) -> Any:
-    """Return *value* without references to kinds that the sandbox does not know."""
-    if isinstance(value, Ref) and value.kind in unknown and value.name:
-        return _LEFT_OUT
-    if isinstance(value, list):
-        rows = [{name: _without(it, unknown) for name, it in row.items()} for row in value if isinstance(row, Mapping)]
-        return [{name: it for name, it in row.items() if it is not _LEFT_OUT} for row in rows]
-    return value
-
-
-def _sendable(record: Record) -> Record:
-    """Return *record* without our own ids of lines."""
-    fields = {
-        name: [{key: it for key, it in row.items() if not key.startswith("@")} for row in value]
-        if isinstance(value, list)
-        else value
-        for name, value in record.fields.items()
-    }
-    return Record(record.ref, fields)
-
-
-def _compared(record: Record) -> Record:
-    """Return what can be compared after reading back: names of references are NetSuite's own there."""
-    fields = {name: value for name, value in _sendable(record).fields.items() if not isinstance(value, Ref)}
-    for name, value in fields.items():
-        if isinstance(value, list):
-            fields[name] = [{key: it for key, it in row.items() if not isinstance(it, Ref)} for row in value]
-    return Record(record.ref, fields)
-
-
-def _only(record: Record, name: str) -> Record:
-    return Record(record.ref, {name: record.fields[name]})

@@ -13,7 +13,7 @@ import pytest
 import requests
 from sqlalchemy import delete, select, update
 
-from bridge import changing, deployment, playground, timetable
+from bridge import changing, deployment, playground, records, timetable
 from bridge.app import Bridge, build
 from bridge.deployment import Shelf, deploy, status
 from bridge.errors import Misconfigured
@@ -22,12 +22,16 @@ from bridge.ledger import bindings as kept
 from bridge.ledger.models import message, wsdl_file
 from bridge.netsuite import sets
 from bridge.netsuite.lifecycle import lifetime
+from bridge.overlay import site_syncs
 from bridge.playground import Playground
 from bridge.ports import Record, Ref, Written
 from bridge.rehearsal import rehearse
+from bridge.site import NetSuiteTable, Quotes
+from bridge.site import read as read_site
 from tests import wsdl_mutants as mutants
 from tests.wsdl_mutants import SUBSET, as_version, field_added, field_changed, field_moved_to_the_end, mutated
 
+DEMO = Path(playground.__file__).parent / "demo.toml"
 WHO = {"actor": "ann", "reason": "a test"}
 # What NetSuite may do to a live endpoint without breaking anything here.
 SAFE = (
@@ -200,6 +204,24 @@ def test_what_the_comparison_does_not_see_fails_in_the_rehearsal(world):
     assert not [it for it in sandbox if it.ok is False]
     assert sum(it.ok is True for it in sandbox) > 20
     assert [it.ok for it in rehearse(broken, syncs)] == [False]
+
+
+@pytest.mark.parametrize("commission", ["custom_record", "vendor_bill"])
+def test_every_sync_that_there_is_has_its_scenes_in_the_rehearsal(commission):
+    """A sync that is registered and not played here would go live with bindings that nobody tried for it."""
+    site, _ = read_site(DEMO)
+    site = site.model_copy(
+        update={"netsuite": NetSuiteTable(commission=commission), "quotes": Quotes(stages=("Underwriting",))}
+    )
+    syncs = site_syncs(site)
+
+    played = {it.name: it for it in rehearse(sets.from_path(SUBSET, "2025_2"), syncs)}
+
+    assert {*syncs.pushes, *syncs.pulls} == records.NAMES
+    scenes = [*(f"{name}: one record" for name in syncs.pushes), *(f"{name}: mapping" for name in syncs.pulls)]
+    scenes += [f"{pull.source}: search" for pull in syncs.pulls.values()]
+    assert [played[name] for name in scenes if name not in played or played[name].ok is not True] == []
+    assert [it for it in played.values() if it.ok is not True] == []
 
 
 def test_an_endpoint_that_the_account_does_not_serve_does_not_go_live(world, tmp_path):

@@ -58,16 +58,17 @@ def mapped(source: dict[str, Any], pull: Pull, syncs: Syncs) -> list[Record]:
 
 def leads(connection: Connection, records: Iterable[Record], syncs: Syncs) -> Leads:
     """Look up at once where the ``@sync`` references of *records* lead."""
-    asked = {(value.kind[1:], str(value.id)) for it in records for value in it.fields.values() if _is_open(value)}
+    asked = {
+        (value.kind[1:], str(value.id))
+        for it in records
+        for value in it.fields.values()
+        if type(value) is Ref and value.kind[:1] == "@"
+    }
     pushed = links.by_target(connection, [pair for pair in asked if pair[0] in syncs.pushes])
     there = {pair: Ref(syncs.pushes[pair[0]].source, id=found.source_id) for pair, found in pushed.items()}
     for pair, found in links.find(connection, [pair for pair in asked if pair[0] in syncs.pulls]).items():
         there[pair] = Ref(found.target_kind, external_id=found.target_id)
     return Leads(there, pushed)
-
-
-def _is_open(value: Any) -> bool:
-    return type(value) is Ref and value.kind[:1] == "@"
 
 
 def mirrored(
@@ -137,7 +138,7 @@ def led_back(
     for it in records:
         fields: dict[str, Any] | None = None
         for name, value in it.fields.items():
-            if not _is_open(value):
+            if type(value) is not Ref or value.kind[:1] != "@":
                 continue
             pair = (value.kind[1:], str(value.id))
             lead = found.there.get(pair)

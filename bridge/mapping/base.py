@@ -71,7 +71,9 @@ def blank(value: Any) -> bool:
 
 def decimal(value: Any, name: str) -> Decimal:
     """Return *value* as an exact number. Raises Rejected for what is none, or is beyond what either system holds."""
-    if not isinstance(value, Decimal):
+    if type(value) is int:
+        value = Decimal(value)
+    elif not isinstance(value, Decimal):
         # A float is never exact, and Decimal would read "1_000" as a thousand.
         if isinstance(value, bool | float) or "_" in str(value):
             raise _no_number(name)
@@ -82,7 +84,7 @@ def decimal(value: Any, name: str) -> Decimal:
     got: Decimal = value
     if not got.is_finite():
         raise _no_number(name)
-    if abs(got) >= LARGEST:
+    if not -LARGEST < got < LARGEST:
         raise Rejected(f"{label(name)} is too large for NetSuite.", code="AMOUNT_TOO_LARGE", who="sales", field=name)
     return got
 
@@ -93,7 +95,9 @@ def _no_number(name: str) -> Rejected:
 
 def plain(value: Any) -> str:
     """Return *value* as a person writes it: 1000.00 and 1E+3 are both ``1000``, for a fingerprint must not differ."""
-    if isinstance(value, Decimal) and value.is_finite():
+    if type(value) is str:
+        return value
+    if type(value) is not int and isinstance(value, Decimal) and value.is_finite():
         whole = format(value, "f")
         return whole.rstrip("0").rstrip(".") if "." in whole else whole
     return str(value)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from bridge.errors import Rejected
@@ -23,6 +23,17 @@ UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 def _names(source: str) -> tuple[str, ...]:
     """Return the fields that *source*, a field or a template, names."""
     return tuple(re.findall(r"\{(\w+)\}", source)) or (source,)
+
+
+@cache
+def _form(source: str) -> str:
+    """Return the template *source* with ``%s`` where a field goes."""
+    return "%s".join(re.split(r"\{\w+\}", source.replace("%", "%%")))
+
+
+@lru_cache(maxsize=4096)  # the records of a page share their days
+def _pacific_day(moment: dt.datetime) -> dt.date:
+    return moment.astimezone(PACIFIC).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +52,15 @@ class text:
         return _names(self.source)
 
     def value(self, source: Fields, context: Context) -> Any:
-        if "{" in self.source:
-            parts = {name: source[name] for name in self.reads() if name in source}
-            if not parts and not self.required:
-                return ABSENT
-            words = {name: "" if parts.get(name) is None else plain(parts[name]) for name in self.reads()}
-            got: Any = self.source.format(**words).strip()
-            if all(blank(v) for v in parts.values()):
-                got = None
-        else:
-            got = source.get(self.source, ABSENT)
+        got = self._filled(source) if "{" in self.source else source.get(self.source, ABSENT)
         if blank(got):
             if self.required:
                 raise missing(self.reads()[0])
             return None if got == "" else got
-        got = plain(got)
-        if UNWRITABLE.search(got):
+        if type(got) is not str:
+            got = plain(got)
+        # What can be printed is written without a closer look, as nearly all is.
+        if not got.isprintable() and UNWRITABLE.search(got):
             raise Rejected(
                 f"{label(self.reads()[0])} holds a character that NetSuite cannot take.",
                 code="TEXT_NOT_WRITABLE",
@@ -73,6 +77,15 @@ class text:
                 )
             got = got[: self.limit]
         return got
+
+    def _filled(self, source: Fields) -> Any:
+        """Return the template with its fields filled in; None where they are all blank, ABSENT where none was sent."""
+        names, form = _names(self.source), _form(self.source)
+        parts = [source.get(name) for name in names]
+        if not self.required and not any(map(source.__contains__, names)):
+            return ABSENT
+        words = ["" if it is None else it if type(it) is str else plain(it) for it in parts]
+        return (form % tuple(words)).strip() if any(words) else None
 
     def describe(self) -> str:
         extra = (f", at most {self.limit}" if self.limit else "") + (", required" if self.required else "")
@@ -92,7 +105,7 @@ class money:
 
     def value(self, source: Fields, context: Context) -> Any:
         got = source.get(self.source, ABSENT)
-        if blank(got):
+        if type(got) is not Decimal and blank(got):
             if self.required:
                 raise missing(self.source)
             return None if got == "" else got
@@ -123,7 +136,7 @@ class number:
 
     def value(self, source: Fields, context: Context) -> Any:
         got = source.get(self.source, ABSENT)
-        if blank(got):
+        if type(got) is not Decimal and blank(got):
             if self.required:
                 raise missing(self.source)
             return None if got == "" else got
@@ -150,7 +163,7 @@ class date:
                 raise missing(self.source)
             return None if got == "" else got
         if isinstance(got, dt.datetime):
-            return got.astimezone(PACIFIC).date()
+            return _pacific_day(got)
         if isinstance(got, dt.date):
             return got
         try:
@@ -185,7 +198,7 @@ class instant:
             raise Rejected(
                 f"{label(self.source)} is not a moment in time.", code="NOT_A_DATE", who="sales", field=self.source
             )
-        return moment.astimezone(dt.UTC)
+        return moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)
 
     def describe(self) -> str:
         return f"moment {self.source}"

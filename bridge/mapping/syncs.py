@@ -158,13 +158,13 @@ class Pull:
         found: list[Record] = []
         for row in self.expand(source, related):
             key = self.key.value(row, context)
-            found.append(Record(Ref(self.target, external_id=key), apply(self.fields, row, context)))
+            ref = Ref(self.target, external_id=key)
+            found.append(Record(ref, apply(self.fields, row, context)))
             for child in self.children:
                 for line in row.get(child.source) or ():
                     inner = {"key": key, **line}
-                    ref = Ref(child.target, external_id=child.key.value(inner, context))
-                    parent = {child.parent: Ref(self.target, external_id=key)}
-                    found.append(Record(ref, {**parent, **apply(child.fields, inner, context)}))
+                    own = Ref(child.target, external_id=child.key.value(inner, context))
+                    found.append(Record(own, {child.parent: ref, **apply(child.fields, inner, context)}))
         return found
 
 

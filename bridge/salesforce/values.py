@@ -21,6 +21,9 @@ from bridge.ports import Ref
 
 UPSERT_KEY = "NetSuite_Key__c"  # the external id of every mirror object of the package
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+# Five characters as 1 for upper case and 0 for any other → the letter that says so; the first counts least.
+_LETTERS = {f"{number:05b}"[::-1]: sign for number, sign in enumerate(_CHECK)}
+_CASES = {code: "1" if chr(code).isupper() else "0" for code in range(128)}
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-5]{3})?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MOST_DIGITS = 18  # of a Number, Currency or Percent field (Salesforce Help, "Custom Field Types")
@@ -44,11 +47,6 @@ def id18(value: Any) -> str:
     """
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise NotAnId(f"{str(value)[:40]!r} is not a Salesforce id")
-    return _full(value)
-
-
-@lru_cache(maxsize=4096)  # a page of rows names the same few parents
-def _full(value: str) -> str:
     letters = value[:15]
     if len(value) == 18:
         check = _check(letters)
@@ -65,12 +63,8 @@ def _full(value: str) -> str:
 
 
 def _check(letters: str) -> str:
-    return _letter(letters[:5]) + _letter(letters[5:10]) + _letter(letters[10:15])
-
-
-@lru_cache(maxsize=1 << 16)  # the ids of one object differ in their last characters
-def _letter(five: str) -> str:
-    return _CHECK[sum(1 << place for place, sign in enumerate(five) if sign.isupper())]
+    cases = letters.translate(_CASES)
+    return _LETTERS[cases[:5]] + _LETTERS[cases[5:10]] + _LETTERS[cases[10:]]
 
 
 @lru_cache(maxsize=4096)
@@ -91,8 +85,7 @@ def soql_instant(value: datetime) -> str:
 
 def wire_instant(value: datetime) -> str:
     """Return *value* as Salesforce reads it: UTC, milliseconds, ``Z``."""
-    value = value.astimezone(UTC)
-    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def wire_number(value: Decimal) -> str:
@@ -100,6 +93,7 @@ def wire_number(value: Decimal) -> str:
     return format(value, "f")
 
 
+@lru_cache(maxsize=4096)
 def relationship(field: str) -> str:
     """Return the relationship name of a lookup field: ``Order__c`` → ``Order__r``, ``AccountId`` → ``Account``."""
     if field.endswith("__c"):
@@ -113,7 +107,9 @@ def wire_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if not is_name(name):
             raise _unwritable(name, "is not a field name")
-        if isinstance(value, Ref):
+        if type(value) is str or value is None:
+            made[name] = value
+        elif isinstance(value, Ref):
             if value.id is not None:
                 made[name] = _checked_id(name, value.id)
             elif value.external_id is not None:
@@ -136,6 +132,9 @@ def _checked(name: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Decimal):
+        written = str(value)
+        if len(written) <= _MOST_DIGITS and written[-1].isdigit() and "E" not in written and "N" not in written:
+            return value  # without the costly look at its digits, as nearly all are
         exponent = value.as_tuple().exponent
         if not isinstance(exponent, int) or value.adjusted() > _MOST_DIGITS or exponent < -_MOST_DECIMALS:
             raise _unwritable(name, f"holds a number outside Salesforce's range: {value}")
@@ -163,8 +162,8 @@ def _default(value: Any) -> Any:
     return value.isoformat()
 
 
-def row_bytes(row: Mapping[str, Any]) -> bytes:
-    """Return one record of a request as JSON; numbers keep every digit. Raises Rejected for text that is no Unicode."""
+def row_bytes(row: Any) -> bytes:
+    """Return records of a request as JSON; numbers keep every digit. Raises Rejected for text that is no Unicode."""
     try:
         return orjson.dumps(row, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
     except orjson.JSONEncodeError as error:

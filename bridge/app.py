@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, fitting, logs, operating, pinning, recovering, watching
+from bridge import configuring, courtesy, fitting, logs, operating, pinning, recovering, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -50,6 +51,9 @@ from bridge.web.health import add_health
 from bridge.web.rate import Rate
 
 LOG = logging.getLogger("bridge")
+# The records of a page live until they are written: to look through all of them again after every 700 new objects, as
+# is usual, costs a tenth of a pull.
+GARBAGE = (20_000, 20, 20)
 GRACE_S = 20.0  # how long calls in flight may take when the process is asked to stop
 
 
@@ -81,6 +85,7 @@ class Bridge:
         Raises NotConfigured where the configuration that was applied last does not work here, a rule of the site fits
         no field, or the database belongs to another organisation, account or environment.
         """
+        gc.set_threshold(*GARBAGE)
         self.ledger.create()
         pinning.hold(self.ledger, self.settings)
         self.follower = configuring.Follower(self.ledger, self.take_over)
@@ -184,6 +189,7 @@ def build(
         allow_loopback=is_sandbox,
         pool_size=settings.netsuite_concurrency,
         kinds=kinds,
+        breathe=courtesy.breathe,
     )
     salesforce = RestSalesforce(
         auth=_salesforce_auth(settings),

@@ -20,11 +20,12 @@ from typing import Any, Self, cast
 
 from sqlalchemy import Connection, Row
 
+from bridge.courtesy import breathe
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Rejected, Uncertain
 from bridge.failpoints import reached
 from bridge.ledger import Writing, lanes, links, marks, messages, pulled
-from bridge.ledger.keeping import Keeper
+from bridge.ledger.keeping import Keeper, Overtaken
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.ledger.models import DEFERRED, HELD, REJECTED, SENDING, UNCHANGED
@@ -36,9 +37,13 @@ from bridge.sending import Sent, send
 from bridge.work import Work
 
 LOG = logging.getLogger("bridge.carrying")
-AHEAD = 2  # pages on their way to Salesforce while the next one is read
+PAGE = 200  # records stored, or recorded, in one transaction
+AHEAD = 4  # pages on their way to Salesforce while the next one is compared and stored
+AHEAD_TOGETHER = 1  # the same where many are written together
 HELD_S = 30.0  # after that the lane is given back for a moment, so that what failed there can be tried again
-BREATH, BREATH_S = 5, 0.0005  # records mapped before saves that somebody waits for get the interpreter
+HANDS = 3  # pages that are written at once: while one is recorded and another prepared, Salesforce has work
+HELD_LONG_S = 150.0  # the same where many are gathered, which takes a while
+BREATH = 5  # records mapped before saves that somebody waits for get the interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,17 @@ class Decided:
 
 
 class Stream:
-    """The way of one pull's records into Salesforce. Use it in a ``with`` block: at its end all was written."""
+    """The way of one pull's records into Salesforce. Use it in a ``with`` block: at its end all was written.
+
+    *together* is how many records are written at once: with 0 each page that is put. So many that Salesforce takes them
+    as a bulk job are gathered where much is to come; they are stored page by page all the same.
+    """
 
     def __init__(self, engine: Delivery, sync: Pull, correlation: str) -> None:
         self.engine, self.sync, self.correlation = engine, sync, correlation
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="carrying")
+        self.together = 0
+        self._gathered: list[Decided] = []
+        self._pool = ThreadPoolExecutor(HANDS, thread_name_prefix="carrying")
         self._flying: list[Future[None]] = []
         self._leases: list[Lease] = []
         self._keeper: Keeper | None = None
@@ -109,33 +120,65 @@ class Stream:
 
     def put(self, readings: Sequence[Reading]) -> int:
         """Store *readings* and have them written; return how many were new. Waits while enough is on its way."""
-        if self._leases and time.monotonic() - self._leased_at > HELD_S:
+        if self._leases and time.monotonic() - self._leased_at > (HELD_LONG_S if self.together else HELD_S):
             self.rest()
+        if self._keeper is not None:
+            self._keep(self._keeper)
         decided = self._decide(readings)
-        stored, begun, self._leases = self.engine.ledger.commit(partial(self._begin, decided))
-        if self._leases and self._keeper is None:
-            self._keeper, self._leased_at = Keeper(self.engine.ledger, self._leases), time.monotonic()
+        stored, begun, leases = self.engine.ledger.commit(partial(self._begin, decided))
         try:
+            self._hold(leases)
+            self._gathered += begun
             reached("after_pull_store")
-            while len(self._flying) >= AHEAD:
-                self._flying.pop(0).result()
+            if len(self._gathered) >= self.together:
+                self._fly()
         except BaseException:
-            self.engine.ledger.commit(partial(self._not_sent, begun))
+            gathered, self._gathered = self._gathered, []
+            self.engine.ledger.commit(partial(self._not_sent, gathered))
             raise
-        if begun:
-            self._flying.append(self._pool.submit(self._carry, begun))
         return stored
+
+    def _hold(self, leases: list[Lease]) -> None:
+        """Remember the lease under which the next records go; those before them go under the one of their own."""
+        if leases != self._leases:
+            self._fly()
+            self._leases, self._leased_at = leases, time.monotonic()
+            self._keeper = Keeper(self.engine.ledger, leases) if leases else None
+
+    def _fly(self) -> None:
+        """Send off what was gathered, as soon as not too much is on its way."""
+        most = AHEAD_TOGETHER if self.together else AHEAD
+        while len(self._flying) >= most:
+            self._flying.pop(0).result()
+        if self._gathered and self._keeper is not None:
+            gathered, self._gathered = self._gathered, []
+            self._flying.append(self._pool.submit(self._carry, gathered, self._leases, self._keeper))
+
+    def _keep(self, keeper: Keeper) -> None:
+        try:
+            keeper.keep()
+        except Overtaken:
+            LOG.warning("Others took over %s; what was read is left in its queue.", self.sync.name)
 
     def rest(self) -> None:
         """Wait until everything was written, and give the lane back. Raises what went wrong on the way."""
-        flying, self._flying = self._flying, []
         try:
-            for it in flying:
-                it.result()
+            self._fly()
         finally:
-            if self._leases:
-                leases, self._leases, self._keeper = self._leases, [], None
-                self.engine.ledger.commit(partial(self._release, leases))
+            flying, self._flying = self._flying, []
+            try:
+                for it in flying:
+                    it.result()
+            finally:
+                self._rest()
+
+    def _rest(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:  # what flew before it failed
+            self.engine.ledger.commit(partial(self._not_sent, gathered))
+        if self._leases:
+            leases, self._leases, self._keeper = self._leases, [], None
+            self.engine.ledger.commit(partial(self._release, leases))
 
     def _release(self, leases: list[Lease], writing: Writing) -> None:
         mine = lanes.still_held(writing.connection, leases)
@@ -150,7 +193,7 @@ class Stream:
         for count, it in enumerate(readings, start=1):
             rows.append(self._mapped(it))
             if count % BREATH == 0:
-                time.sleep(BREATH_S)
+                breathe()
         with self.engine.ledger.read() as connection:
             known = links.find(connection, [(sync.name, it.new.source_id) for it in readings])
             found = leads(connection, (row for it in rows if isinstance(it, list) for row in it), syncs)
@@ -235,20 +278,24 @@ class Stream:
             changes.set(_as_row(it), DEFERRED, due_at=writing.now, code="NOT_SENT", who="nobody", attempts=0)
         changes.flush()
 
-    def _carry(self, begun: list[Decided]) -> None:
-        """Write one page to Salesforce and record what became of it."""
-        leases, keeper, now = self._leases, self._keeper, begun[0].row.sent_at if begun[0].row else None
+    def _carry(self, begun: list[Decided], leases: list[Lease], keeper: Keeper) -> None:
+        """Write what was put to Salesforce and record what became of it, page by page: saves get in between."""
         works: list[Work] = []
         for it in begun:
             if it.work is not None:
-                it.work.row, it.work.lease, it.work.sent_at = _as_row(it), leases[0], now
+                it.work.row, it.work.lease = _as_row(it), leases[0]
+                it.work.sent_at = it.work.row.sent_at
                 works.append(it.work)
         reached("before_push")
-        sent = self._sent(works, keeper) if works and keeper is not None else []
+        sent = {it.work.row.id: it for it in self._sent(works, keeper)} if works else {}
         reached("after_push")
-        paused = self.engine.ledger.commit(partial(self._record, begun, sent, leases))
-        reached("after_commit")
-        for scope in paused:
+        paused: list[str] = []
+        for start in range(0, len(begun), PAGE):
+            page = begun[start : start + PAGE]
+            own = [sent[it.row.id] for it in page if it.row is not None and it.row.id in sent]
+            paused += self.engine.ledger.commit(partial(self._record, page, own, leases))
+            reached("after_commit")
+        for scope in dict.fromkeys(paused):
             self.engine.alert("SYNC_PAUSED", f"{scope.lstrip('*')} is paused; the first reason is on the console.")
 
     def _sent(self, works: list[Work], keeper: Keeper) -> list[Sent]:

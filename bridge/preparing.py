@@ -43,7 +43,7 @@ from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
 from bridge.ports import Record, Ref
 from bridge.records import status
 from bridge.standing import CONFIRM, NewUrl, covered, standing
-from bridge.work import Prepared, Work
+from bridge.work import Prepared, Work, goes_alone
 
 LOG = logging.getLogger("bridge.preparing")
 
@@ -146,8 +146,8 @@ class _Step:
         if newest.due_at is not None and newest.due_at > self.now:
             self._put_off([row for row in rows if unsure and row is not newest], newest.due_at, "EARLIER_CHANGE_UNSURE")
             return True
-        if newest.crashes and self.prepared.work:
-            return False  # it goes alone: if it stops its worker again, nobody else is blamed
+        if self.prepared.work and goes_alone(newest, is_pulled=pull is not None):
+            return False
         try:
             work = self._work(newest, push, pull)
         except Rejected as error:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from bridge.carrying import Reading, Stream
+from bridge.ahead import ahead
+from bridge.carrying import PAGE, Reading, Stream
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
@@ -22,7 +24,10 @@ from bridge.mapping import Follow, Pull
 from bridge.matching import applications, match_again
 from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
 
-PAGE = 200  # records stored in one transaction
+# More records than that are written by bulk jobs. By collections of 200 rows, 10,000 orders of five lines take 300 of
+# the day's calls, which no organisation misses; ten times as many take a fifth of the 15,000 of the smallest ones.
+MUCH = 10_000
+TOGETHER = 2_100  # records of one bulk job: Salesforce advises one above 2,000 rows, and they are all in memory
 SETTLE = timedelta(minutes=2)  # NetSuite's index may lag behind its clock, so a window ends a little in its past
 FIRST = timedelta(days=1)  # how far back the very first window reaches; a backfill names its own start
 OVERLAP = {"customerPayment": timedelta(hours=24)}
@@ -129,13 +134,15 @@ def move(engine: Delivery, job: str, to: datetime) -> None:
 
 def take(stream: Stream, since: datetime, until: datetime, taken: Taken, progress: Progress) -> Iterator[datetime]:
     """Store what changed in ``[since, until]`` and have it written; yield, after each window, how far all is stored."""
-    for window in stream.engine.netsuite.windows(stream.sync.source, since, until):
-        for page in pages(window.rows, PAGE):
-            taken.read += len(page)
-            store(stream, page, taken)
-            progress(taken.read, window.total)
-        _keep_skipped(stream, window, taken)
-        yield window.until
+    with closing(ahead(stream.engine.netsuite.windows(stream.sync.source, since, until))) as windows:
+        for window in windows:
+            stream.together = TOGETHER if window.total > MUCH else 0
+            for page in pages(window.rows, PAGE):
+                taken.read += len(page)
+                store(stream, page, taken)
+                progress(taken.read, window.total)
+            _keep_skipped(stream, window, taken)
+            yield window.until
 
 
 def pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:

@@ -8,6 +8,7 @@ Must not know: SQL, SOAP, HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,11 +17,12 @@ from typing import Any
 from bridge import applying, merging, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
-from bridge.ledger.keeping import Overtaken
+from bridge.ledger.keeping import Overtaken, kept
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
 from bridge.ports import CountedSystem, MirrorSystem, RateSource, Record, Ref, System, Written
 from bridge.work import Work
 
+ONE_CALL = 200  # rows that are surely written within one call; more of them may take a bulk job, and its time
 NUMBER_FIELDS = ("tranId", "itemList", "expenseList")
 ENTITIES = ("customer", "vendor")  # what others refer to: making one anew tears them apart
 TRUST = timedelta(minutes=5)  # after a write; later somebody may have deleted it, which an upsert would not tell
@@ -60,7 +62,8 @@ def send(
     balances = _balances([it for it in others if it.row.sync == totals.SYNC], netsuite, salesforce)
     settled = {it.work.row.id for it in balances}
     rows = [it for it in others if it.row.id not in settled]
-    written = _to_salesforce(rows, salesforce, interactive)
+    with kept(keep) if sum(len(it.records) for it in rows) > ONE_CALL else nullcontext():
+        written = _to_salesforce(rows, salesforce, interactive)
     reached("after_writeback")
     return [*there, *balances, *written]
 

@@ -9,6 +9,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.server import create_server
 
+from bridge.courtesy import waited_for
+
 FINISH_S = 5.0  # how long requests in progress may take when it is stopped
 THREADS = 32  # callers wait on NetSuite; eight threads would serve ten saves a second
 
@@ -61,7 +63,8 @@ class Served:
         with self._idle:
             self._active += 1
         try:
-            return self._app(environ, start_response)
+            with waited_for():
+                return self._app(environ, start_response)
         finally:
             with self._idle:
                 self._active -= 1

@@ -63,11 +63,19 @@ class Work:
     @property
     def weight(self) -> float:
         """How much of one call it fills."""
-        if self.row.crashes:
-            return 1  # it goes alone
+        if goes_alone(self.row, is_pulled=not isinstance(self.sync, Push)):
+            return 1
         if isinstance(self.sync, Push):
             return WEIGHTS.get(self.sync.target, LIGHT)
         return BALANCE if self.row.sync == totals.SYNC else len(self.records) / ROWS_A_BATCH
+
+
+def goes_alone(row: Row[Any], *, is_pulled: bool) -> bool:
+    """Say whether a message is sent by itself, for it may be what stops its worker: nobody else is blamed then.
+
+    Of pulled records thousands may be on their way at once, so the first stop says nothing about any one of them.
+    """
+    return bool(row.crashes > is_pulled)
 
 
 @dataclass

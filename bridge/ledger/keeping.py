@@ -5,8 +5,11 @@ Must not know: any system.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bridge.ledger import Ledger, lanes
 from bridge.ledger.lanes import LEASE, Lease
@@ -14,6 +17,9 @@ from bridge.ledger.lanes import LEASE, Lease
 # Names may be looked up (30 s, then the call is put off), then come the longest wait for a slot (60 s) and the longest
 # call to another system (120 s).
 CALL_S = 210.0
+RENEW_S = 20.0  # how often a call that may outlast any lease has its own looked at
+
+LOG = logging.getLogger("bridge.ledger")
 
 
 class Overtaken(Exception):
@@ -36,3 +42,29 @@ class Keeper:
                 raise Overtaken
             lanes.renew(writing.connection, self._leases, writing.now)
         self._until = time.monotonic() + LEASE.total_seconds()
+
+
+@contextmanager
+def kept(keep: Callable[[], None]) -> Iterator[None]:
+    """Go on calling *keep* during one call that may last longer than any lease, as a bulk job may.
+
+    Where somebody else has taken over, the call goes on, and what it learns is not recorded.
+    """
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEW_S):
+            try:
+                keep()
+            except Overtaken:
+                return
+            except Exception:
+                LOG.exception("A lease could not be renewed now.")
+
+    thread = threading.Thread(target=renew, name="keeping", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -35,7 +35,7 @@ from bridge.netsuite.rates import Rates
 from bridge.netsuite.reading import Reader, Unreadable, child, children, instant, text
 from bridge.netsuite.transport import Limits, Transport, new_session
 from bridge.netsuite.windows import SMALLEST_PAGE, Named, Windows
-from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire
+from bridge.netsuite.wire import TOO_LARGE, SearchPage, Wire, breathe
 from bridge.netsuite.wsdl import Bindings
 from bridge.ports import Check, Deleted, Record, Ref, Slots, Window, Written
 
@@ -64,7 +64,7 @@ class SoapNetSuite:
         application_base_url: where people open records, default ``https://<account>.app.netsuite.com``.
         allow_loopback: also accept a plain address on this machine, for the sandbox.
         clock: aware UTC time, for passports and caches.
-        kinds: what ``check`` tries to read.
+        kinds: what ``check`` tries to read. breathe: called now and then in long pages, to give way to saves.
     """
 
     name = "netsuite"
@@ -85,6 +85,7 @@ class SoapNetSuite:
         page_size: int = PAGE_SIZE,
         pool_size: int = 8,
         kinds: Sequence[str] = DEFAULT_KINDS,
+        breathe: Callable[[], None] = breathe,
     ) -> None:
         base = base_url or f"https://{account_host(account)}.suitetalk.api.netsuite.com"
         if not (HOST.fullmatch(base) or (allow_loopback and LOOPBACK.fullmatch(base))):
@@ -98,10 +99,9 @@ class SoapNetSuite:
         self._page_size = page_size
         self._kinds = tuple(kinds)
         self._limits = limits or Limits()
-        port = f"{base}/services/NetSuitePort_{bindings.version}"
-        transport = Transport(session or new_session(pool_size), port, self._limits)
-        identity = Identity(credentials)
-        wire = Wire(bindings=bindings, transport=transport, slots=slots, identity=identity, clock=clock)
+        url, me = f"{base}/services/NetSuitePort_{bindings.version}", Identity(credentials)
+        way = Transport(session or new_session(pool_size), url, self._limits)
+        wire = Wire(bindings=bindings, transport=way, slots=slots, identity=me, clock=clock, breathe=breathe)
         self._bind(wire, Names(bindings, wire.ask, clock))
 
     def _bind(self, wire: Wire, names: Names) -> None:

@@ -27,12 +27,17 @@ from bridge.ports import Held, Record, Slots
 
 TOO_LARGE = "ANSWER_TOO_LARGE"
 READ_S = 0.5  # a read of records by their ids takes about that long
-# A long page would keep the interpreter from saves that somebody waits for: it pauses after about a millisecond's work.
-BREATH, BREATH_S = 5, 0.0005
+BREATH = 5  # records, about a millisecond's work: a long page must not keep the interpreter from saves
+BREATH_S = 0.0005
+
+
+def breathe() -> None:
+    """Leave the interpreter to others for a moment, whether or not anybody waits for it."""
+    time.sleep(BREATH_S)
 
 
 class Wire:
-    """The way to one account. Safe to share between threads."""
+    """The way to one account. Safe to share between threads. *breathe* is called now and then in long pages."""
 
     def __init__(
         self,
@@ -42,12 +47,14 @@ class Wire:
         slots: Slots,
         identity: Identity,
         clock: Callable[[], datetime],
+        breathe: Callable[[], None] = breathe,
     ) -> None:
         self.bindings = bindings
         self.transport = transport
         self.slots = slots
         self.identity = identity
         self._clock = clock
+        self.breathe = breathe
 
     def through(self, bindings: Bindings) -> Wire:
         """Return the way to the same account through other bindings, over the same connections."""
@@ -57,6 +64,7 @@ class Wire:
             slots=self.slots,
             identity=self.identity,
             clock=self._clock,
+            breathe=self.breathe,
         )
 
     def exchange(
@@ -183,4 +191,4 @@ class SearchPage:
                 for count, record in enumerate(self.head, start=1):
                     yield record
                     if count % BREATH == 0:
-                        time.sleep(BREATH_S)
+                        wire.breathe()

@@ -83,6 +83,7 @@ class Bulk:
             self._abort(path)
             raise Deferred("Salesforce did not start a bulk job; the bridge tries again.", code="BULK_NOT_STARTED")
         if state is None:
+            self._abort(path)  # so that as little as can be still lands after what is sent next
             return [_in_doubt("the bulk job did not end in time")] * len(rows)
         try:
             return self._results(path, rows)
@@ -128,10 +129,11 @@ class Bulk:
 
     def _results(self, path: str, rows: Sequence[Row]) -> list[Outcome]:
         by_id = rows[0].id is not None
+        wanted = ("sf__Id", "sf__Error", "Id" if by_id else UPSERT_KEY)
         found: dict[str, list[Outcome]] = {}
         places = {row.identity: row for row in rows}
         for name in ("successfulResults", "failedResults", "unprocessedrecords"):
-            for line in self._lines(f"{path}/{name}/"):
+            for line in self._lines(f"{path}/{name}/", wanted):
                 identity = _identity(line, by_id=by_id)
                 row = places.get(identity)
                 if row is not None:
@@ -141,7 +143,8 @@ class Bulk:
             for it in rows
         ]
 
-    def _lines(self, path: str) -> Iterator[dict[str, str]]:
+    def _lines(self, path: str, wanted: Sequence[str]) -> Iterator[dict[str, str]]:
+        """Yield the *wanted* columns of a result file, those that it has."""
         for turn in range(READ_TRIES):
             try:
                 text = self._connection.text("GET", path, content_type="text/csv")
@@ -150,7 +153,10 @@ class Bulk:
                 if turn == READ_TRIES - 1:
                     raise
                 self._sleep(FIRST_WAIT_S * (turn + 1))
-        yield from csv.DictReader(io.StringIO(text, newline=""))
+        lines = csv.reader(io.StringIO(text, newline=""))
+        places = [(name, place) for place, name in enumerate(next(lines, ())) if name in wanted]
+        for line in lines:
+            yield {name: line[place] for name, place in places if place < len(line)}
 
 
 def parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -158,7 +164,7 @@ def parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     part: list[Row] = []
     size = 0
     for row in rows:
-        cost = sum(len(cell(value)) * 4 + 3 for value in row.fields.values()) + 84  # four bytes a character at most
+        cost = sum(map(_width, row.fields.values())) + 84
         if part and (len(part) == MOST_ROWS or size + cost > MOST_BYTES):
             yield part
             part, size = [], 0
@@ -168,25 +174,33 @@ def parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         yield part
 
 
+def _width(value: Any) -> int:
+    """Return how many bytes the cell of *value* takes at most: a character has up to four, a number 120 of one."""
+    text = value[UPSERT_KEY] if type(value) is dict else value
+    return len(text) * 4 + 3 if isinstance(text, str) else 123
+
+
 def as_csv(rows: Sequence[Row]) -> bytes:
     """Return the rows as CSV: a column for each field of any row, lookups by key as ``Rel__r.NetSuite_Key__c``."""
-    key = "Id" if rows[0].id else UPSERT_KEY
-    columns = dict.fromkeys(_column(name, value) for row in rows for name, value in row.fields.items())
+    made = [
+        {f"{name}.{UPSERT_KEY}" if type(value) is dict else name: cell(value) for name, value in row.fields.items()}
+        for row in rows
+    ]
+    columns = tuple(dict.fromkeys(name for shape in dict.fromkeys(map(tuple, made)) for name in shape))
     target = io.StringIO(newline="")
-    writer = csv.DictWriter(target, [key, *columns], restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        cells = {_column(name, value): cell(value) for name, value in row.fields.items()}
-        writer.writerow({key: row.id or row.key, **cells})
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["Id" if rows[0].id else UPSERT_KEY, *columns])
+    writer.writerows(
+        [row.id or row.key, *(cells.values() if tuple(cells) == columns else [cells.get(it, "") for it in columns])]
+        for row, cells in zip(rows, made, strict=True)
+    )
     return target.getvalue().encode("utf-8", "replace")
-
-
-def _column(name: str, value: Any) -> str:
-    return f"{name}.{UPSERT_KEY}" if isinstance(value, dict) else name
 
 
 def cell(value: Any) -> str:
     """Return one value as the text of a CSV cell. An empty text clears the field, as it does over REST."""
+    if type(value) is str:
+        return value or NULL
     if value is None or value == "":
         return NULL
     if isinstance(value, dict):

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bridge import cli
 from bridge.app import Bridge
+from bridge.courtesy import breathe
 from bridge.errors import BridgeError
 from bridge.netsuite.passport import TokenCredentials
 from bridge.netsuite.soap import SoapNetSuite
@@ -31,7 +32,7 @@ class Reading:
         words = ("sandbox-consumer-key", "sandbox-consumer-secret", "sandbox-token-id", "sandbox-token-secret")
         self._netsuite = SoapNetSuite(
             account="1234567", credentials=TokenCredentials("1234567", *words), bindings=bridge.netsuite._bindings,
-            slots=bridge.slots, base_url=url, allow_loopback=True,
+            slots=bridge.slots, base_url=url, allow_loopback=True, breathe=breathe,
         )  # fmt: skip
         self._end = threading.Event()
         self.records = 0

@@ -124,3 +124,52 @@ def test_a_backfill_goes_on_where_it_was_stopped(town, house, tmp_path):
     assert rest.read < 220
     assert nothing.read == 0
     assert tally(here.engine, "sales_order_mirror", SINCE, UNTIL).ties
+
+
+BULK = """
+import sys
+from bridge import pulling
+from bridge.cli import app
+from bridge.salesforce.rest import RestSalesforce
+pulling.MUCH, pulling.TOGETHER = 200, 150
+RestSalesforce.__init__.__kwdefaults__["bulk_above"] = 100
+sys.argv = ["bridge", *sys.argv[1:]]
+app()
+"""  # much is little here, so that it takes seconds
+
+
+@pytest.mark.timeout(300)
+def test_a_backfill_by_bulk_jobs_that_is_killed_doubles_nothing(town, house, tmp_path):
+    """Killed with a job done and nothing recorded of it, and once more while the next is recorded."""
+    options = {"urls": town.urls, "database": f"sqlite:///{tmp_path / 'bridge.sqlite3'}", "secret": town.secret}
+    here = house(options)
+    account = town.account()
+    for record_id in (account, town.application(account)):
+        here.post(*town.callout(record_id))
+    here.recover()
+    years_of_orders(town, 600)
+    command = [sys.executable, "-c", BULK, "pull", "orders",
+               "--since", SINCE.strftime("%Y-%m-%d"), "--until", UNTIL.strftime("%Y-%m-%d")]  # fmt: skip
+    killed = 0
+    log = tmp_path / "backfill.log"
+    for step in ("after_writeback:kill:1", "before_commit:kill:1", ""):
+        env = environment(town, options["database"], **({"BRIDGE_FAILPOINT": step} if step else {}))
+        with log.open("ab") as told:
+            done = subprocess.run(command, env=env, stdout=told, stderr=told, cwd=tmp_path, timeout=120, check=False)
+        assert done.returncode in (0, 1, -9), log.read_text()
+        killed += done.returncode == -9
+        time_passes(here)
+    here.recover(rounds=500)
+
+    found = tally(here.engine, "sales_order_mirror", SINCE, UNTIL)
+    rows = [it for it in town.salesforce.rows("NetSuite_Order__c") if str(it["Name"]).startswith("OLD")]
+    lines = Counter(it["NetSuite_Key__c"] for it in town.salesforce.rows("NetSuite_Order_Line__c"))
+    jobs = Counter(it.object for it in town.salesforce.bulk._jobs.values())
+
+    assert killed == 2, log.read_text()
+    assert found.ties, found.sentence()
+    assert (found.counted, found.read, found.written) == (600, 600, 600)
+    assert len({it["NetSuite_Id__c"] for it in rows}) == len(rows) == 600
+    assert set(lines.values()) == {1}
+    assert min(jobs["NetSuite_Order__c"], jobs["NetSuite_Order_Line__c"]) >= 2, jobs
+    here.check()

@@ -353,7 +353,8 @@ def watched(bridge: Bridge) -> watching.Watched:
         used = bridge.salesforce.usage
         return used[0] / used[1] if used and used[1] else 0.0
 
-    return watching.Watched(bridge.site.alerts, bridge.site.site.timezone, tuple(bridge.settings.expiries()), usage)
+    limits, ends = bridge.site.alerts, tuple(bridge.settings.expiries())
+    return watching.Watched(limits, bridge.site.site.timezone, ends, usage, space=bridge.ledger.space)
 
 
 def channels(settings: Settings) -> list[Channel]:

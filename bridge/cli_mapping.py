@@ -265,3 +265,41 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}.")
+
+
+@mapping_app.command("affected")
+def affected(
+    version: Annotated[str, typer.Argument(help="As 'bridge mapping history' and the audit show it.")],
+    every: Annotated[bool, typer.Option("--all", help="List the records too.")] = False,
+) -> None:
+    """Count and sum what was sent by one version of the mapping: what a mistake there has touched."""
+    from decimal import Decimal
+
+    from bridge import handling
+    from bridge.ledger import audit, messages
+
+    count: dict[str, set[str]] = {}
+    sums: dict[tuple[str, str], Decimal] = {}
+    with opened() as bridge, bridge.ledger.read() as connection:
+        for rows in audit.under(connection, version, ("delivered", "recreated", "reasserted")):
+            new = [row for row in rows if row.source_id not in count.setdefault(row.sync, set())]
+            for row in new:
+                count[row.sync].add(row.source_id)
+            for sync in dict.fromkeys(row.sync for row in new):
+                own = messages.by_ids(connection, [row.message_id for row in new if row.sync == sync])
+                for currency, amount in handling.sums(bridge.engine.syncs, own).items():
+                    sums[sync, currency] = sums.get((sync, currency), Decimal(0)) + amount
+    if not count:
+        out.print(f"Nothing was sent by the mapping {version}.")
+        return
+    table = Table("Sync", "Records", "Together")
+    for sync, ids in count.items():
+        worth = " + ".join(f"{amount:,.2f} {currency}" for (name, currency), amount in sums.items() if name == sync)
+        table.add_row(sync, str(len(ids)), worth)
+    out.print(table)
+    if every:
+        for sync, ids in count.items():
+            out.print(f"{sync}: {' '.join(sorted(ids))}", highlight=False)
+    out.print(
+        "'bridge reconcile' says which amounts differ now; 'bridge reconcile --apply --amounts' sends them again."
+    )

@@ -27,12 +27,13 @@ from bridge.site import Alerts
 LOG = logging.getLogger("bridge.watching")
 ANCHORS = logging.getLogger("bridge.anchors")
 
-FAMILIES: Final = ("failed", "paused", "silence", "lag", "quota", "clock", "expiry", "soap", "late")
+FAMILIES: Final = ("failed", "paused", "silence", "lag", "quota", "clock", "expiry", "soap", "late", "job", "space")
 # Token login may end with NetSuite 2028.1, a release before SOAP itself; its first accounts are moved in February.
 SOAP_MAY_END: Final = date(2028, 2, 1)
 SOAP_DAYS: Final = (365, 180, 90, 30)
 EXPIRY_DAYS: Final = (30, 7, 1)
 DAY: Final = timedelta(days=1)
+LITTLE: Final = 5 * 1024**3  # bytes; a fifth of a large disk is plenty
 
 Tell = Callable[[Incident], bool]  # True once somebody was reached
 
@@ -41,7 +42,8 @@ Tell = Callable[[Incident], bool]  # True once somebody was reached
 class Watched:
     """What is looked at besides the ledger. *expiries* are keys, certificates and tokens by name with their last day.
 
-    *usage* gives the share of Salesforce's daily calls that is used.
+    *usage* gives the share of Salesforce's daily calls that is used, *space* the bytes of the database's disk that are
+    free, and all of them.
     """
 
     limits: Alerts
@@ -49,6 +51,7 @@ class Watched:
     expiries: Sequence[tuple[str, date]] = ()
     usage: Callable[[], float] = field(default=lambda: 0.0)
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))  # this machine's
+    space: Callable[[], tuple[int, int] | None] = field(default=lambda: None)
 
 
 def look(engine: Delivery, watched: Watched) -> list[Incident]:
@@ -66,8 +69,15 @@ def look(engine: Delivery, watched: Watched) -> list[Incident]:
             *_lag(desk.waiting_since(connection, now), now, watched.limits),
             *_silence(desk.last_call(connection), now, watched),
             *_late(desk.came_late(connection, now - DAY), watched.limits),
+            *map(_not_done, marks.not_done(connection)),
         ]
-    found += [*skew, *_quota(watched.usage()), *_expiring(watched.expiries, now.date()), *_soap(now.date())]
+    found += [
+        *skew,
+        *_space(watched.space()),
+        *_quota(watched.usage()),
+        *_expiring(watched.expiries, now.date()),
+        *_soap(now.date()),
+    ]
     with ledger.write() as writing:
         incidents.report(writing, found)
         incidents.end(writing, FAMILIES, [it.key for it in found])
@@ -119,6 +129,17 @@ def _late(count: int, limits: Alerts) -> Iterator[Incident]:
     if count > limits.late_records:
         sentence = f"{count} changes of the last day were found by the sweep only: callouts are being lost."
         yield Incident("late:", "CALLOUTS_LOST", sentence)
+
+
+def _not_done(row: Row[Any]) -> Incident:
+    sentence = f"The job {row.job} was not done at {row.scheduled_at:%Y-%m-%d %H:%M} UTC: {row.report or row.outcome}"
+    return Incident(f"job:{row.job}", "JOB_NOT_DONE", sentence)
+
+
+def _space(space: tuple[int, int] | None) -> Iterator[Incident]:
+    if space is not None and space[0] < min(space[1] // 5, LITTLE):
+        sentence = f"The disk of the database has {space[0] // 1024**2:,} MB left; when it is full nothing is accepted."
+        yield Incident("space:", "LOW_SPACE", sentence)
 
 
 def _skew(engine: Delivery, watched: Watched) -> list[Incident]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -595,6 +596,24 @@ def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
 
     assert code == 0
     assert ["back to 1: never mind" in text, "what the file said" in text, "accounting asked" in text] == [True] * 3
+
+
+def test_what_one_version_of_the_mapping_has_sent_is_counted_and_summed(
+    bridge: Run, systems: Systems, environment: dict[str, str]
+) -> None:
+    _, application = systems.funded()
+    bridge("push", "Application", application)
+    path = environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path)) as ledger:
+        ((version,),) = ledger.execute("SELECT DISTINCT mapping FROM audit WHERE sync = 'sales_order'").fetchall()
+
+    code, text = bridge("mapping", "affected", version, "--all")
+
+    assert code == 0
+    assert re.search(r"sales_order +│ 1 +│ 25.00 USD", text)
+    assert re.search(r"purchase_order +│ 1 +│ 40,000.00 USD", text)
+    assert f"sales_order: {application}" in text
+    assert bridge("mapping", "affected", "none")[1] == "Nothing was sent by the mapping none.\n"
 
 
 def test_the_catalogues_are_compared(bridge: Run) -> None:

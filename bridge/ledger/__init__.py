@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -182,6 +183,14 @@ class Ledger:
             return self._clock() if self._clock else datetime.now(UTC)
         with self.read() as connection:
             return self.now(connection)
+
+    def space(self) -> tuple[int, int] | None:
+        """Return how many bytes of the disk under the database are free, and how many it has; None for a server's."""
+        path = make_url(self.url).database if self.is_sqlite else None
+        if not path or path == ":memory:":
+            return None
+        disk = shutil.disk_usage(Path(path).parent)
+        return disk.free, disk.total
 
     @contextmanager
     def read(self, *, still: bool = False) -> Iterator[Connection]:

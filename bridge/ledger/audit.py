@@ -135,6 +135,13 @@ def about(connection: Connection, word: str, most: int, kinds: Iterable[str]) ->
     return list(connection.execute(select(audit).where(or_(*asked)).order_by(*newest).limit(most)))
 
 
+def under(connection: Connection, mapping: str, actions: Sequence[str]) -> Iterator[Sequence[Row[Any]]]:
+    """Yield in steps the rows of *actions* that came about by one version of the rules."""
+    query = select(audit).where(audit.c.mapping == mapping, audit.c.action.in_(list(actions)))
+    found = connection.execution_options(yield_per=500).execute(query.order_by(audit.c.chain, audit.c.seq))
+    yield from found.partitions()
+
+
 def period(connection: Connection, since: datetime | None, until: datetime | None) -> Iterator[Row[Any]]:
     """Yield the rows of ``[since, until)`` in the order of their time, a thousand in memory at once."""
     query = select(audit).order_by(audit.c.at, audit.c.chain, audit.c.seq)

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bridge.ledger import Writing, many
 from bridge.ledger.models import call, occurrence, pause, watermark
 
+RARE = timedelta(hours=2)  # between two runs of a job that people would miss
 PROBE = timedelta(minutes=5)  # how often a paused system is asked whether it is back
 
 
@@ -127,6 +128,29 @@ def last_runs(connection: Connection) -> dict[str, Any]:
         inner, (occurrence.c.job == inner.c.job) & (occurrence.c.scheduled_at == inner.c.at)
     )
     return {row.job: row for row in connection.execute(query)}
+
+
+def not_done(connection: Connection) -> list[Any]:
+    """Return the newest occurrence of every job that does not get done.
+
+    A job that runs often may miss two times in a row; of one that runs once a day the first miss counts.
+    """
+    found: list[Any] = []
+    job = ""
+    while True:
+        # By the key from one job to the next: there are few jobs, and very many occurrences.
+        name = connection.execute(select(func.min(occurrence.c.job)).where(occurrence.c.job > job)).scalar()
+        if name is None:
+            return found
+        job = str(name)
+        query = select(occurrence).where(occurrence.c.job == job, occurrence.c.outcome.is_not(None))
+        rows = connection.execute(query.order_by(occurrence.c.scheduled_at.desc()).limit(3)).all()
+        failed = [row for row in rows if row.outcome != "done"]
+        if not rows or rows[0].outcome == "done":
+            continue
+        is_rare = len(rows) > 1 and rows[0].scheduled_at - rows[1].scheduled_at > RARE
+        if len(failed) == 3 or is_rare:
+            found.append(rows[0])
 
 
 def read_watermark(connection: Connection, job: str) -> datetime | None:

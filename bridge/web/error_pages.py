@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from bridge import handling
 from bridge.errors import BridgeError
-from bridge.ledger import finding, messages, triage
+from bridge.ledger import differences, finding, messages, triage
 from bridge.ledger.triage import Plan
 from bridge.web.access import may, person
 from bridge.web.desk import Desk
@@ -21,7 +21,7 @@ from bridge.web.message_pages import wanted
 Page = str | Response
 
 MASS = 20  # messages in a plan from which on a recent sign-in is asked for
-SHOWN = 20  # messages of a plan that its page lists
+SHOWN = 20  # messages of a plan, and differences, that a page lists
 
 
 def add(app: Flask, desk: Desk) -> None:
@@ -38,8 +38,11 @@ def add(app: Flask, desk: Desk) -> None:
     @app.get("/errors")
     def errors() -> Page:
         with engine.ledger.read() as connection:
-            causes = finding.causes(connection)
-        return render_template("errors.html", causes=causes, labels=_labels(desk))
+            causes, differing = finding.causes(connection), differences.page(connection, most=SHOWN + 1)
+        return render_template(
+            "errors.html", causes=causes, labels=_labels(desk), differing=differing[:SHOWN], most=SHOWN,
+            are_more=len(differing) > SHOWN,
+        )  # fmt: skip
 
     @app.post("/plans")
     def new_plan() -> Page:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from bridge import operating, watching
+from bridge.ledger import marks
 from bridge.site import Alerts
 from bridge.watching import Watched
 
@@ -159,3 +160,36 @@ def test_the_trail_is_anchored_and_verified(house, tmp_path):
     assert told(house) == ["audit"]
     file.unlink()
     assert watching.verify(house.ledger, file) == "The file of anchors is gone."
+
+
+def run(house, job, *outcomes, every):
+    for outcome in outcomes:
+        house.clock.advance(**every)
+        with house.ledger.write() as writing:
+            marks.claim(writing, job, writing.now, "here")
+            marks.finish(writing, job, writing.now, outcome, f"It was {outcome}.")
+
+
+def test_a_job_that_does_not_get_done_is_told_until_it_is(house, watch):
+    """Else orders could stay away for days, and the page of the schedule would be the only one to know."""
+    run(house, "orders", "done", "deferred", "failed", every={"hours": 1})
+    run(house, "remittances", "done", "done", every={"days": 1})
+    twice = watch()
+    run(house, "orders", "deferred", every={"hours": 1})
+    often = watch()
+    run(house, "orders", "done", every={"hours": 1})
+    over = watch()
+    run(house, "remittances", "deferred", every={"days": 1})
+    rare = watch()
+
+    assert (twice, over) == ({}, {})
+    assert often["JOB_NOT_DONE"].key == "job:orders"
+    assert often["JOB_NOT_DONE"].sentence.endswith("UTC: It was deferred.")
+    assert rare["JOB_NOT_DONE"].key == "job:remittances"
+
+
+@pytest.mark.parametrize(("free", "total", "is_told"), [(3, 40, True), (6, 400, False), (3, 10, False), (1, 400, True)])
+def test_little_space_is_told_before_there_is_none(watch, free, total, is_told):
+    found = watch(space=lambda: (free * 1024**3, total * 1024**3))
+
+    assert ("LOW_SPACE" in found) == is_told

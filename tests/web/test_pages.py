@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from bridge import playground
+from bridge.ledger import differences
 from bridge.playground import Playground
 
 HOSTILE = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)>"
@@ -231,3 +232,16 @@ def test_the_dashboard_asks_for_metrics_that_there_are(house: Playground) -> Non
         for it in text.splitlines()
         if not it.startswith("#")
     )
+
+
+def test_what_differs_between_both_sides_stands_beside_the_errors(house: Playground) -> None:
+    said = "Sales order SO1 is in NetSuite no longer."
+    with house.bridge.ledger.write() as writing:
+        differences.keep(
+            writing, [differences.Difference("sales_order", "sf-so-1", "1", "missing", said, "administrator")]
+        )
+
+    text = page(house, "/errors").text
+
+    assert said in text
+    assert "bridge reconcile --apply" in text

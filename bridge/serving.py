@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 from bridge.courtesy import waited_for
@@ -38,9 +39,10 @@ class Served:
         self, app: WSGIApplication, host: str, port: int, *, threads: int = THREADS, proxy: str | None = None
     ) -> None:
         self._app, self._active, self._idle = app, 0, threading.Condition()
+        self._sockets: dict[int, Any] = {}
         try:
             self._server: Any = create_server(
-                self._counted, map={}, host=host, port=port, threads=threads, ident=None, **_behind(proxy)
+                self._counted, map=self._sockets, host=host, port=port, threads=threads, ident=None, **_behind(proxy)
             )
         except OSError as error:
             raise PortTaken(f"Port {port} of {host} cannot be used: {error.strerror}.") from error
@@ -53,11 +55,8 @@ class Served:
         self._thread.start()
 
     def _run(self) -> None:
-        try:
-            self._server.run()
-        except OSError:  # its loop waits on the very sockets that stopping closes
-            if not self._stopping:
-                raise
+        while not self._stopping:
+            wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
 
     def _counted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self._idle:
@@ -77,6 +76,10 @@ class Served:
             self._idle.wait_for(lambda: self._active == 0, finish_s)
         if busy:
             threading.Event().wait(0.2)  # the last answer is still being written
+        self._server.task_dispatcher.set_thread_count(0)
         self._stopping = True
-        self._server.close()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._server.pull_trigger()
+            self._thread.join(5)
+        # Only now: the loop must not wait on what is closed under it, nor for browsers that keep their connections.
+        wasyncore.close_all(self._sockets, ignore_all=True)

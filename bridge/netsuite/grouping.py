@@ -2,6 +2,8 @@
 
 A write takes a `Ticket` and waits for a slot; whoever gets one sends what waits from the head of the queue, up to one
 list's weight, and hands every ticket its own outcome. With free slots nothing changes: a write goes out alone, at once.
+While other calls are on their way, it leaves a part to the slots that they give back soon: every record makes a list
+slower for all in it, and what one list took along would leave those slots without work.
 
 Must not know: what a record is, how it is sent, when to try again.
 """
@@ -22,6 +24,9 @@ LOG = logging.getLogger("bridge.netsuite")
 
 Item = TypeVar("Item")
 Outcome = Written | BridgeError
+# Of what waits, a call takes down to a third. To take all, as databases do, costs half as much again at the 95th
+# percentile where more arrives than single calls carry (5.0 s for 3.4 s at twice the limit), and leaves slots idle.
+MOST_PARTS = 3
 
 
 @dataclass(eq=False)
@@ -69,6 +74,7 @@ class Grouping(Generic[Item]):
         self._slots, self._call, self._most = slots, call, most
         self._lock = threading.Lock()
         self._waiting: deque[Ticket[Item]] = deque()
+        self._flying = 0  # calls with groups from here that are on their way
 
     def send(self, ticket: Ticket[Item]) -> Ticket[Item]:
         """Have *ticket* sent, by this thread or another one, and return it with its outcomes."""
@@ -78,7 +84,7 @@ class Grouping(Generic[Item]):
             while not ticket.taken:
                 with self._slots.lease(interactive=True, unless=lambda: ticket.taken) as held:
                     if held:
-                        self._send(self._take())
+                        self._send_what_waits()
         except BridgeError as error:
             # No slot became free in time. If somebody took the ticket in the meantime, that is what counts.
             if self._withdraw(ticket):
@@ -89,13 +95,23 @@ class Grouping(Generic[Item]):
         ticket.done.wait()
         return ticket
 
+    def _send_what_waits(self) -> None:
+        group = self._take()
+        try:
+            self._send(group)
+        finally:
+            with self._lock:
+                self._flying -= 1
+
     def _take(self) -> list[Ticket[Item]]:
-        """Take the tickets at the head that fit one call."""
+        """Take the tickets at the head that fit one call, and no more than this slot's part; the call is on its way."""
         group: list[Ticket[Item]] = []
         weight = 0
         names: set[str] = set()
         with self._lock:
-            while self._waiting:
+            part = -(-len(self._waiting) // min(MOST_PARTS, 1 + self._flying // 4))
+            self._flying += 1
+            while self._waiting and len(group) < part:
                 head = self._waiting[0]
                 fits = weight + head.weight <= self._most and not (head.names & names)
                 if group and not fits:

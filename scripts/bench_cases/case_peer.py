@@ -27,7 +27,7 @@ enabled = false
 def measure(full: bool) -> Iterator[Figure]:
     yield from _beside_the_sdk()
     # Long enough that the last callers' last saves, when slots must be idle, are a small part of it.
-    yield from _under_the_limit(30 if full else 12)
+    yield from _under_the_limit(30 if full else 20)
 
 
 def _beside_the_sdk() -> Iterator[Figure]:

@@ -260,3 +260,48 @@ def test_a_caller_for_whom_no_slot_became_free_leaves_the_queue():
 
     assert isinstance(ticket.failed, Deferred)
     assert not grouping._waiting
+
+
+def test_while_other_calls_are_on_their_way_a_list_leaves_a_part_to_their_slots():
+    """A list that took all would be slower for all in it, and what it took would leave the next slots idle."""
+    slots, calls, go_on = (
+        OneSlot(),
+        [],
+        threading.Event(),
+    )  # each release is a slot more: none comes back before *go_on*
+
+    def call(items):
+        calls.append(items)
+        go_on.wait(5)
+        return confirmed(items)
+
+    grouping = Grouping(slots, call, 100)
+    single = [queue_and_send(grouping, slots, n, calls) for n in range(4)]
+    waiting = queue_up(grouping, [Ticket([n], 1, frozenset([str(n)])) for n in range(10, 16)])
+    slots.free.release()
+    wait_until(lambda: len(calls) == 5)
+    slots.free.release()
+    wait_until(lambda: len(calls) == 6)
+
+    assert calls[4:] == [[10, 11, 12], [13, 14]]  # a half of six, a half of three
+
+    go_on.set()
+    for caller in single + waiting:
+        caller.join(5)
+
+
+def queue_and_send(grouping, slots, n, calls):
+    """Have one write on its way, and return its caller."""
+    (caller,) = queue_up(grouping, [Ticket([n], 1, frozenset([str(n)]))])
+    slots.free.release()
+    wait_until(lambda: [n] in calls)
+    return caller
+
+
+def wait_until(holds):
+    wait = threading.Event()
+    for _ in range(5000):
+        if holds():
+            return
+        wait.wait(0.001)
+    raise AssertionError("it did not happen within five seconds")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 TOKEN = re.compile(
@@ -36,6 +37,7 @@ class Scope:
 Formula = Callable[[Scope], Any]
 
 
+@lru_cache(maxsize=512)
 def compiled(text: str) -> Formula:
     """Return *text* as a function. Raises ValueError for what the fake cannot work out."""
     parser = _Parser(text)

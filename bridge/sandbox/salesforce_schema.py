@@ -9,8 +9,10 @@ Must not know: records, HTTP.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,9 @@ class SObjectType:
             raise Refused("INVALID_FIELD", f"No such column '{name}' on sobject of type {self.name}")
         return found
 
+    def copy(self) -> SObjectType:
+        return replace(self, **{it: copy(getattr(self, it)) for it in ("fields", "children", "relationships", "rules")})
+
     def add(self, *fields: Field) -> None:
         """Add or replace fields."""
         for one in fields:
@@ -144,11 +149,22 @@ class Schema:
 
         Raises FileNotFoundError when there is no such folder, ``ValueError`` for metadata that the fake cannot play.
         """
-        schema = cls(multi_currency=multi_currency)
         places = (metadata_dir, metadata_dir / "force-app" / "main" / "default")
         root = next((place for place in places if (place / "objects").is_dir()), None)
         if root is None:
             raise FileNotFoundError(f"no objects folder in {metadata_dir}")
+        files = [it for name in ("objects", "globalValueSets") for it in sorted((root / name).rglob("*.xml"))]
+        return _read(root, multi_currency, tuple((str(it), it.stat().st_mtime_ns) for it in files)).copy()
+
+    def copy(self) -> Schema:  # what is added to it is not added to this one
+        made = copy(self)
+        made._types = {name: it.copy() for name, it in self._types.items()}
+        return made
+
+    @classmethod
+    def read(cls, root: Path, *, multi_currency: bool) -> Schema:
+        """Read the metadata in *root* anew; see `load`."""
+        schema = cls(multi_currency=multi_currency)
         schema.root = root
         folders = [f for f in sorted((root / "objects").iterdir()) if f.is_dir()]
         # Custom metadata types and platform events are not records of the data API that the bridge reads.
@@ -203,6 +219,12 @@ class Schema:
             for made in list(one.fields.values()):
                 if made.summary:
                     one.add(_checked_summary(self, one, made))
+
+
+@lru_cache(maxsize=4)
+def _read(root: Path, multi_currency: bool, stamps: tuple[tuple[str, int], ...]) -> Schema:
+    """Read the metadata in *root* once for as long as its files stay as they are: that takes longer than a test."""
+    return Schema.read(root, multi_currency=multi_currency)
 
 
 def _parser() -> etree.XMLParser:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -50,14 +51,18 @@ def package_fields(root: Path) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for path in sorted(root.glob("customMetadata/Bridge_Field.*.md-meta.xml")):
-        node = etree.parse(path, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
-        values = {
-            one.findtext("{*}field"): (one.findtext("{*}value") or "").strip() for one in node.iterfind("{*}values")
-        }
+        values = _values(path, path.stat().st_mtime_ns)
         if values.get("Active__c") == "true":
             name = ("?" if values.get("Dynamic__c") == "true" else "") + values["Field__c"]
             found.setdefault(values["Object__c"], []).append(name)
     return found
+
+
+@lru_cache(maxsize=512)
+def _values(path: Path, stamp: int) -> Mapping[str | None, str]:
+    """Read a custom metadata record once for as long as its file stays as it is."""
+    node = etree.parse(path, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+    return {one.findtext("{*}field"): (one.findtext("{*}value") or "").strip() for one in node.iterfind("{*}values")}
 
 
 def watched_fields(schema: Schema, chosen: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:

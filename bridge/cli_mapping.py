@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -11,6 +11,9 @@ from rich.table import Table
 
 from bridge.opening import chosen, opened
 from bridge.terminal import fail, out, person
+
+if TYPE_CHECKING:
+    from bridge.mapping import Syncs
 
 mapping_app = typer.Typer(no_args_is_help=True, help="The mapping of this site.")
 
@@ -185,6 +188,19 @@ def apply(
         except NotConfigured as error:
             fail(*error.problems)
         out.print(f"Configuration {number} is live; every instance has it within seconds.")
+        for kind, name in _not_sent(bridge.engine.syncs):
+            out.print(
+                f"{kind}.{name} is read now, and the package as shipped does not send it: bridge salesforce fields."
+            )
+
+
+def _not_sent(syncs: Syncs) -> list[tuple[str, str]]:
+    """Return the fields that the mapping reads and the shipped package does not send: a save carries them not yet."""
+    import salesforce_metadata
+    from bridge.salesforce_package import compare
+
+    found = compare(Path(salesforce_metadata.__file__).parent, syncs)
+    return [("Application" if kind == "Opportunity" else kind, name) for kind, name in found.missing]
 
 
 @mapping_app.command("revert")

@@ -21,6 +21,7 @@ NAMES = (
     "before_watermark",
     "after_writeback",
     "in_migration",
+    "in_change",
 )
 VARIABLE = "BRIDGE_FAILPOINT"
 

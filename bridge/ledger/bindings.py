@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from bridge.errors import Misconfigured
+from bridge.failpoints import reached
 from bridge.ledger import Ledger, Writing
 from bridge.ledger import live as live_now
 from bridge.ledger.models import wsdl_file, wsdl_instance, wsdl_live, wsdl_set
@@ -138,6 +139,7 @@ def make_live(
                 )
             )  # fmt: skip
             writing.say(f"wsdl {action}", actor[:40], target=f"{version} {seal or 'shipped'}", detail=reason)
+            reached("in_change")
     except IntegrityError as error:  # by an older version of the bridge, which does not hold
         words = "Somebody else deployed at the same moment; look at bridge wsdl status and decide again."
         raise Misconfigured(words, code="DEPLOYED_MEANWHILE") from error

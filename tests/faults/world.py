@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,8 +61,10 @@ NO_WAIT = Latency(0, 0, 0, 0)
 class Town:
     """Fake Salesforce and fake NetSuite on ports of this machine; they outlive every bridge."""
 
-    def __init__(self, *, latency: Latency = NO_WAIT, concurrency: int = 5) -> None:
-        self.netsuite = FakeNetSuite(schema_dir=SUBSET, latency=latency, concurrency=concurrency)
+    def __init__(
+        self, *, latency: Latency = NO_WAIT, concurrency: int = 5, schemas: Sequence[Path] = (SUBSET,)
+    ) -> None:
+        self.netsuite = FakeNetSuite(schema_dir=schemas, latency=latency, concurrency=concurrency)
         self._slow = timedelta(seconds=3)
         self.secret = secrets.token_hex(32)
         self.salesforce = FakeSalesforce(

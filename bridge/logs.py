@@ -8,6 +8,7 @@ Must not know: settings, any system.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import sys
@@ -44,8 +45,10 @@ class Starred(logging.Formatter):
     def line(self, record: logging.LogRecord) -> str:
         """Return the line; an event tells what it is about behind its name."""
         about = " ".join(f"{name}={value}" for name in ABOUT if (value := getattr(record, name, None)) is not None)
-        # A name that somebody typed must not begin a line of its own.
-        message = super().format(record) if record.exc_info else _one_line(super().format(record))
+        # A name that somebody typed must not begin a line of its own; a traceback may.
+        plain = copy.copy(record)
+        plain.msg, plain.args = _one_line(record.getMessage()), None
+        message = super().format(plain)
         return f"{message} {about}" if about else message
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
@@ -25,6 +25,7 @@ from bridge.ledger.incidents import Incident
 from bridge.site import Alerts
 
 LOG = logging.getLogger("bridge.watching")
+ANCHORER = "anchors"  # who says so in the audit
 ANCHORS = logging.getLogger("bridge.anchors")
 
 FAMILIES: Final = ("failed", "paused", "silence", "lag", "quota", "clock", "expiry", "soap", "late", "job", "space")
@@ -197,22 +198,45 @@ def broken(ledger: Ledger, file: Path | None) -> list[str]:
         found = list(audit.verify(connection, ledger.audit_key))
         if file is not None:
             with file.open(encoding="utf-8") as lines:
-                found += anchors.check(connection, ledger.audit_key, lines)
+                wrong = list(anchors.check(connection, ledger.audit_key, lines))
+            found += wrong or _shorter(file, _written(connection, file))
     return found
 
 
 def write_anchor(ledger: Ledger, file: Path | None) -> str:
-    """Append where the chains end to *file*, and to the log, which often goes to another machine. Say how it went."""
+    """Append where the chains end to *file*, and to the log, which often goes to another machine. Say how it went.
+
+    The audit says how many lines were written, so that a file that was taken away is missed although the next one
+    begins anew.
+    """
     with ledger.read() as connection:
         now = ledger.now(connection)
         previous = anchors.last_line(file) if file is not None and file.exists() else None
         line = anchors.line(connection, ledger.audit_key, now, previous)
+        number = _written(connection, file) + 1 if file is not None else 0
     ANCHORS.info("%s", line)
     if file is None:
         return "the end of the audit chains is in the log"
     with file.open("a", encoding="utf-8") as kept:
         kept.write(line + "\n")
+    with ledger.write() as writing:
+        writing.say("anchored", ANCHORER, detail=f"{number} lines in {file.name}"[:400])
     return f"the end of the audit chains is in {file.name}"
+
+
+def _written(connection: Connection, file: Path) -> int:
+    """Return how many lines the audit says *file* has; 0 if another one was written to last."""
+    row = audit.newest(connection, ANCHORER)
+    count, _, name = (row.detail or "").partition(" lines in ") if row is not None else ("0", "", "")
+    return int(count) if name == file.name else 0
+
+
+def _shorter(file: Path, wanted: int) -> Iterator[str]:
+    with file.open("rb") as lines:
+        count = sum(1 for it in lines if it.strip())
+    if count < wanted:
+        missing = f"The file of anchors has {count} lines, but {wanted} were written"
+        yield f"{missing}: put the others back, or name another file in BRIDGE_AUDIT_ANCHORS."
 
 
 def verify(ledger: Ledger, file: Path | None) -> str:

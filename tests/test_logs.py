@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 
 import pytest
 
@@ -50,6 +51,18 @@ def test_what_somebody_typed_cannot_begin_a_line_of_its_own(form):
     text = line(form, "name %s", "Acme\n2026-11-20 ERROR forged")
 
     assert "\n" not in text
+
+
+def test_a_traceback_has_its_lines_and_what_somebody_typed_still_has_one():
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        record = logging.LogRecord("bridge", logging.ERROR, "", 1, "name %s", ("Acme\nforged",), sys.exc_info())
+
+    lines = logs.Starred(logs.TEXT).format(record).splitlines()
+
+    assert lines[0].endswith("name Acme\\nforged")
+    assert lines[1] == "Traceback (most recent call last):"
 
 
 def test_text_tells_what_it_is_about():

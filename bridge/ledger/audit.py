@@ -16,11 +16,11 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import many
-from bridge.ledger.models import audit, audit_head, link
+from bridge.ledger.models import audit, audit_head, link, message
 
 CHAINS = 16
 START = "0" * 64
@@ -153,26 +153,46 @@ def period(connection: Connection, since: datetime | None, until: datetime | Non
 def verify(connection: Connection, key: bytes) -> Iterator[str]:
     """Yield one sentence for the first broken row of each chain; nothing when every chain holds.
 
+    The trail is compared with the messages, too: who takes the last rows of a chain away, and moves its end, leaves
+    messages of which nothing is said.
     *connection* must stand still (`Ledger.read`): what is written after the heads were read would look put there.
     """
-    heads = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)).all()
-    for chain, last, head in heads:
-        previous, expected = START, 0
-        query = select(audit).where(audit.c.chain == chain).order_by(audit.c.seq)
-        rows = connection.execute(query, execution_options={"yield_per": 1000})
-        for expected, row in enumerate(rows, start=1):
-            values = _hashed(_VALUES(row))
-            if row.seq != expected:
-                yield f"Chain {chain} lacks row {expected}: it was deleted, or rows were renumbered."
-            elif row.hash != digest(key, previous, row.at, [chain, expected, *values]):
-                yield f"Chain {chain} is broken at row {expected}: it was changed, inserted or put in another's place."
-            else:
-                previous = row.hash
-                continue
-            rows.close()
-            break
+    found = connection.execute(select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash)).all()
+    heads = {chain: (last, head) for chain, last, head in found}
+    chains = {*range(CHAINS), *heads, *connection.execute(select(audit.c.chain).distinct()).scalars()}
+    for chain in sorted(chains):
+        if chain not in heads:
+            yield f"Chain {chain} has no end: it was removed, or rows were put where there is no chain."
+            continue
+        yield from _verify_one(connection, key, chain, *heads[chain])
+    number = unsaid(connection)
+    if number is not None:
+        yield f"Message {number} is settled, but the audit does not say so: rows were deleted, or it was changed."
+
+
+def _verify_one(connection: Connection, key: bytes, chain: int, last: int, head: str) -> Iterator[str]:
+    previous, expected = START, 0
+    query = select(audit).where(audit.c.chain == chain).order_by(audit.c.seq)
+    rows = connection.execute(query, execution_options={"yield_per": 1000})
+    for expected, row in enumerate(rows, start=1):
+        values = _hashed(_VALUES(row))
+        if row.seq != expected:
+            yield f"Chain {chain} lacks row {expected}: it was deleted, or rows were renumbered."
+        elif row.hash != digest(key, previous, row.at, [chain, expected, *values]):
+            yield f"Chain {chain} is broken at row {expected}: it was changed, inserted or put in another's place."
         else:
-            if expected < last:
-                yield f"Chain {chain} lacks row {expected + 1}: it should end at row {last}."
-            elif expected != last or previous != head:
-                yield f"Chain {chain} should end at row {last}, but ends at row {expected}."
+            previous = row.hash
+            continue
+        rows.close()
+        return
+    if expected < last:
+        yield f"Chain {chain} lacks row {expected + 1}: it should end at row {last}."
+    elif expected != last or previous != head:
+        yield f"Chain {chain} should end at row {last}, but ends at row {expected}."
+
+
+def unsaid(connection: Connection) -> int | None:
+    """Return the first message that settled without a row of that moment or later, None where there is none."""
+    told = exists().where(audit.c.message_id == message.c.id, audit.c.at >= message.c.settled_at)
+    query = select(message.c.id).where(message.c.settled_at.is_not(None), ~told)
+    return connection.execute(query.order_by(message.c.id).limit(1)).scalar()

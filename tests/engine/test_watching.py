@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import delete, select, update
 
 from bridge import operating, watching
 from bridge.ledger import marks
+from bridge.ledger.models import audit, audit_head
 from bridge.site import Alerts
 from bridge.watching import Watched
+from tests.ledger.test_audit import disarm
 
 
 @pytest.fixture
@@ -143,6 +146,39 @@ def test_what_reached_nobody_is_told_again(house, watch):
     assert watching.tell(house.ledger, [lambda it: False]) == 0
 
     assert told(house) == ["paused"]
+
+
+def test_the_last_rows_taken_away_are_missed_though_the_chain_ends_before_them(house):
+    """Who owns the database moves the chain's end back too; no anchor is so new. The messages still know."""
+    house.push(house.account())
+    with house.ledger.write() as writing:
+        disarm(writing.connection)
+        head = writing.connection.execute(select(audit_head).where(audit_head.c.seq > 1)).one()
+        kept = (audit.c.chain == head.chain, audit.c.seq == 1)
+        writing.connection.execute(delete(audit).where(audit.c.chain == head.chain, audit.c.seq > 1))
+        hash_ = writing.connection.execute(select(audit.c.hash).where(*kept)).scalar_one()
+        end = update(audit_head).where(audit_head.c.chain == head.chain)
+        writing.connection.execute(end.values(seq=1, hash=hash_))
+
+    (sentence,) = watching.broken(house.ledger, None)
+
+    assert sentence.startswith("Message 1 is settled, but the audit does not say so")
+
+
+def test_anchors_that_were_taken_away_are_missed_after_the_next_one(house, tmp_path):
+    """Each hour begins a file that is not there: the audit knows how long it was."""
+    file = tmp_path / "anchors.jsonl"
+    watching.write_anchor(house.ledger, file)
+    watching.write_anchor(house.ledger, file)
+    file.unlink()
+    watching.write_anchor(house.ledger, file)
+
+    found = watching.verify(house.ledger, file)
+
+    assert found.startswith("The file of anchors has 1 lines, but 3 were written")
+    other = tmp_path / "others.jsonl"
+    watching.write_anchor(house.ledger, other)
+    assert watching.verify(house.ledger, other) == "the audit trail holds"
 
 
 def test_the_trail_is_anchored_and_verified(house, tmp_path):

@@ -73,6 +73,7 @@ def disarm(connection):
         connection.exec_driver_sql("DROP TRIGGER audit_delete")
     else:
         connection.exec_driver_sql("DROP TRIGGER audit_append_only ON audit")
+        connection.exec_driver_sql("DROP TRIGGER audit_never_emptied ON audit")
 
 
 @pytest.mark.parametrize("statement", [update(rows).values(actor="nobody"), delete(rows)], ids=["update", "delete"])
@@ -81,6 +82,16 @@ def test_the_database_itself_refuses_to_change_what_was_said(written, statement)
         writing.connection.execute(statement)
 
     assert broken(written) == []
+
+
+def test_not_even_postgresql_empties_it_at_a_stroke(postgres_url):
+    ledger = Ledger(postgres_url)
+    ledger.create()
+
+    with pytest.raises(DBAPIError, match="append-only"), ledger.write() as writing:
+        writing.connection.exec_driver_sql("TRUNCATE audit")
+
+    ledger.close()
 
 
 def change(connection):
@@ -144,6 +155,28 @@ def test_tampering_is_found(written, tamper):
     (sentence,) = broken(written)
 
     assert sentence.startswith("Chain 0 ")
+
+
+def put_where_no_chain_is(connection):
+    """Whoever looks a record up would see the row, though no chain holds it."""
+    row = connection.execute(select(rows).where(rows.c.seq == 1)).mappings().one()
+    connection.execute(insert(rows).values(**{**row, "chain": 77}))
+
+
+def remove_chain_and_end(connection):
+    connection.execute(delete(rows).where(rows.c.chain == 0))
+    connection.execute(delete(audit_head).where(audit_head.c.chain == 0))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "chain"), [(put_where_no_chain_is, 77), (remove_chain_and_end, 0)], ids=["no chain", "no end"]
+)
+def test_a_chain_without_an_end_is_found(written, tamper, chain):
+    with written.write() as writing:
+        disarm(writing.connection)
+        tamper(writing.connection)
+
+    assert broken(written) == [f"Chain {chain} has no end: it was removed, or rows were put where there is no chain."]
 
 
 def test_before_after_and_mapping_are_part_of_the_chain(written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import threading
 from collections.abc import Iterator
@@ -245,3 +246,15 @@ def test_what_differs_between_both_sides_stands_beside_the_errors(house: Playgro
 
     assert said in text
     assert "bridge reconcile --apply" in text
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", '=HYPERLINK("https://evil.example")', "＝1+1"])
+def test_nothing_in_an_export_is_a_formula(house: Playground, text: str) -> None:
+    """Who opens it in a spreadsheet would run what somebody else typed."""
+    number = first(house)
+    form = {"token": token(house), "message": number, "action": "assign", "value": text}
+    requests.post(f"{house.console.url}/plans", data=form, timeout=10)
+
+    rows = list(csv.DictReader(page(house, "/messages.csv", assignee=text).text.splitlines()))
+
+    assert [it["assignee"] for it in rows] == [f"'{text}"]

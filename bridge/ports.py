@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from enum import IntEnum
 from typing import Any, Protocol
 
 from bridge.errors import BridgeError
@@ -83,14 +82,6 @@ class Fact:
     length: int | None = None
 
 
-class Held(IntEnum):
-    """What a lease is good for: nothing, any call, or only one that was promised to be short."""
-
-    NOTHING = 0
-    ANY = 1
-    SHORT = 2
-
-
 class Slots(Protocol):
     """Permission to have one more call to NetSuite in flight, shared by all instances.
 
@@ -98,13 +89,11 @@ class Slots(Protocol):
     RESTlet Concurrency Governance").
     """
 
-    def lease(
-        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
-    ) -> AbstractContextManager[int]:
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> AbstractContextManager[bool]:
         """Wait for a free slot and hold it. Raises ``Deferred(throttled=True)`` when none becomes free in time.
 
-        Yields a `Held`: nothing, when *unless* came true while waiting, for somebody else did the work. A call that
-        nobody waits for, and that can be kept as short as *at_most_s*, may get the slot that is kept for people.
+        One slot is kept for calls that are *interactive*. Yields whether a slot is held: not when *unless* came true
+        while waiting, for somebody else did the work.
         """
         ...
 
@@ -131,8 +120,7 @@ class System(Protocol):
         """Create or update each record by its external id (or id), and settle each one on its own.
 
         The answer has one entry for every record, in order. A failure of the whole call is given to every record it
-        covered: never raised, because earlier calls of the same list may have been confirmed already. Where nobody
-        waits it may have fewer entries, at least one: only a short call could be made, and the rest was not sent.
+        covered: never raised, because earlier calls of the same list may have been confirmed already.
         """
         ...
 

@@ -73,9 +73,7 @@ class _Free:
     """Slots without a limit: the sandbox is all ours."""
 
     @contextmanager
-    def lease(
-        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
-    ) -> Iterator[int]:
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
         yield True
 
     def throttled(self) -> None:

@@ -128,9 +128,12 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
     rest = _within_what_is_open([it for it in work if it.row.id not in done], done, netsuite)
     if rest:
         ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
-        outcomes = _upserted(ready, netsuite, interactive, keep)
-        done.update((it.row.id, _not_sent(it)) for it in rest[len(outcomes) :])
-        for it, outcome in zip(rest, outcomes, strict=False):
+        try:
+            keep()
+        except Overtaken:
+            return [done.get(it.row.id) or _not_sent(it) for it in work]
+        outcomes = netsuite.upsert(ready, interactive=interactive)
+        for it, outcome in zip(rest, outcomes, strict=True):
             done[it.row.id] = Sent(it, outcome)
             if isinstance(outcome, Written) and isinstance(it.sync, Push) and it.sync.numbered:
                 # In this order they stand in NetSuite now, whether or not their keys can be read back.
@@ -196,20 +199,6 @@ def _within_what_is_open(rest: list[Work], done: dict[int, Sent], netsuite: Syst
             wrong[it.row.id] = error if plain else unsure
     done.update((it.row.id, Sent(it, wrong[it.row.id])) for it in ask if it.row.id in wrong)
     return [it for it in rest if it.row.id not in wrong]
-
-
-def _upserted(
-    ready: list[Record], netsuite: System, interactive: bool, keep: Callable[[], None]
-) -> list[Written | BridgeError]:
-    """Write *ready* in as many calls as it takes, and return the outcomes of those that went out while we held them."""
-    outcomes: list[Written | BridgeError] = []
-    while len(outcomes) < len(ready):
-        try:
-            keep()
-        except Overtaken:
-            break
-        outcomes += netsuite.upsert(ready[len(outcomes) :], interactive=interactive)
-    return outcomes
 
 
 def _blame_parent(sent: Sent, failed: set[str]) -> Sent:

@@ -1,9 +1,9 @@
 """NetSuite's concurrency limit as leased rows: one row, one call in flight, over all instances together.
 
-A process keeps the rows it has leased for a while, so that a call costs no transaction; rows it does not need go back
-as soon as another instance wants them. Row 0 is kept for interactive saves: bulk work may borrow it for a short call
-while no such save waits, and for a list only when none has come for a while. So a save waits for a short call at most.
-After a throttle fault a row rests, which makes all instances together slower by one call.
+A process keeps the rows it has leased for a while, so that a call costs no transaction. While another instance wants
+one, rows that it does not need go back, and of those in use one a second, as long as it holds more than one. Row 0 is
+kept for interactive saves: bulk work can never take it. After a throttle fault a row rests, which makes all instances
+together slower by one call.
 
 Must not know: NetSuite's protocol.
 """
@@ -17,32 +17,21 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import Deferred
 from bridge.ledger import Ledger
 from bridge.ledger.models import slot
-from bridge.ports import Held
 
 LOG = logging.getLogger("bridge.slots")
 LEASE = timedelta(seconds=30)
 RENEW_S = 10.0
 IDLE_S = 1.0  # an idle row goes back after this, when another instance wants it
 REST_S = 20.0  # how long a row rests after a throttle fault
-BRIEF_S = 1.0  # a read is that short: it may borrow the kept row whenever no save waits
-CALM_S = 5.0  # without interactive saves, before a list may borrow it
 LOOK_S = 0.1  # how often a waiting caller looks for a row that another instance gave back
-
-
-class _Asked(NamedTuple):
-    """What for a row is wanted; *at_most_s* as of the port."""
-
-    interactive: bool
-    at_most_s: float | None = None
 
 
 class LeasedSlots:
@@ -58,8 +47,7 @@ class LeasedSlots:
         self._resting: dict[int, float] = {}
         self._lost: set[int] = set()  # in use, but no longer ours: not to be used again
         self._to_rest = 0
-        self._persons = 0  # interactive callers that wait for a row
-        self._person_at = -CALM_S  # when the last of them came or went
+        self._owed = False  # the next row that becomes free goes to another instance
         self._asked = 0.0
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="slots", daemon=True)
@@ -85,43 +73,41 @@ class LeasedSlots:
         return len(self._busy)
 
     @contextmanager
-    def lease(
-        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
-    ) -> Iterator[Held]:
-        """Hold one slot, or none when *unless* came true while waiting. Raises ``Deferred(throttled=True)``."""
-        n = self._take(_Asked(interactive, at_most_s), unless)
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
+        """Hold one slot, or none (False) when *unless* came true while waiting. Raises ``Deferred(throttled=True)``."""
+        n = self._take(interactive, unless)
         if n is None:
-            yield Held.NOTHING
+            yield False
             return
-        is_lent = n == 0 and not interactive and self.limit > 1
         try:
-            yield Held.SHORT if is_lent else Held.ANY
+            yield True
         finally:
-            with self._ready:
-                self._busy.discard(n)
-                if interactive:
-                    self._person_at = time.monotonic()
-                if n in self._lost:
-                    self._lost.discard(n)
-                elif self._to_rest and n > 0:  # row 0 is the one that is always there for a person
-                    self._to_rest -= 1
-                    self._resting[n] = time.monotonic() + REST_S
-                else:
-                    self._idle[n] = time.monotonic()
-                    # Whoever waits may not be allowed to take row 0.
-                    self._ready.notify_all() if n == 0 else self._ready.notify()
-            if is_lent:
-                self._return_lent()
+            if self._is_owed_after(n):
+                self._pay(n)
 
-    def _return_lent(self) -> None:
-        """Give the kept row back where a save in another instance waits for it."""
+    def _is_owed_after(self, n: int) -> bool:
+        """Put row *n* where it belongs after its call, or say that another instance is to have it."""
+        with self._ready:
+            self._busy.discard(n)
+            if n in self._lost:
+                self._lost.discard(n)
+            elif self._to_rest and n > 0:  # row 0 is the one that is always there for a person
+                self._to_rest -= 1
+                self._resting[n] = time.monotonic() + REST_S
+            elif self._owed:
+                self._owed = False
+                return True
+            else:
+                self._idle[n] = time.monotonic()
+                # Whoever waits may not be allowed to take row 0.
+                self._ready.notify_all() if n == 0 else self._ready.notify()
+        return False
+
+    def _pay(self, n: int) -> None:
         try:
-            with self._ledger.read() as connection:
-                wanted = self._is_wanted(connection, kept=True)
-            if wanted:
-                self._give_back([0])
-        except SQLAlchemyError:
-            LOG.exception("The kept slot could not be given back now; it goes back when it is idle.")
+            self._free([n])
+        except SQLAlchemyError:  # the call that was made in it went well or not all the same
+            LOG.exception("A slot could not be given back; it is free again when its lease ends.")
 
     def throttled(self) -> None:
         """Let one row rest, but never so many that bulk and interactive work have not one each."""
@@ -129,28 +115,10 @@ class LeasedSlots:
             if len(self._resting) + self._to_rest + 2 < self.limit:
                 self._to_rest += 1
 
-    def _allowed(self, n: int, asked: _Asked) -> bool:
-        return n > 0 or asked.interactive or self.limit == 1 or self._lends(asked)
+    def _allowed(self, n: int, interactive: bool) -> bool:
+        return interactive or n > 0 or self.limit == 1
 
-    def _lends(self, asked: _Asked) -> bool:
-        """Say whether row 0 may be borrowed for a call of that length."""
-        if asked.at_most_s is None or self._persons:
-            return False
-        return asked.at_most_s < BRIEF_S or time.monotonic() - self._person_at > CALM_S
-
-    def _take(self, asked: _Asked, unless: Callable[[], bool] | None) -> int | None:
-        if not asked.interactive:
-            return self._wait(asked, unless)
-        with self._ready:
-            self._persons += 1
-        try:
-            return self._wait(asked, unless)
-        finally:
-            with self._ready:
-                self._persons -= 1
-                self._person_at = time.monotonic()
-
-    def _wait(self, asked: _Asked, unless: Callable[[], bool] | None) -> int | None:
+    def _take(self, interactive: bool, unless: Callable[[], bool] | None) -> int | None:
         end = time.monotonic() + self._wait_s
         while True:
             if unless is not None and unless():
@@ -159,7 +127,7 @@ class LeasedSlots:
                 return None
             with self._ready:
                 # The reserved row last, even for the interactive: it is the one that is always there for the next.
-                usable = sorted((n for n in self._idle if self._allowed(n, asked)), reverse=True)
+                usable = sorted((n for n in self._idle if self._allowed(n, interactive)), reverse=True)
                 if usable:
                     self._busy.add(usable[0])
                     del self._idle[usable[0]]
@@ -167,33 +135,31 @@ class LeasedSlots:
                 may_ask = time.monotonic() - self._asked >= LOOK_S or not self._busy
                 if may_ask:
                     self._asked = time.monotonic()
-            if may_ask and self._lease_more(asked):
+            if may_ask and self._lease_more(interactive):
                 continue
             left = end - time.monotonic()
             if left <= 0:
                 raise Deferred("NetSuite is busy with other calls.", code="NO_FREE_SLOT", throttled=True)
             with self._ready:
-                if not any(self._allowed(n, asked) for n in self._idle):
+                if not any(self._allowed(n, interactive) for n in self._idle):
                     self._ready.wait(min(LOOK_S, left))
 
-    def _lease_more(self, asked: _Asked) -> bool:
-        """Lease another row, or say that one is wanted: the kept one by a save, any by others."""
+    def _lease_more(self, interactive: bool) -> bool:
+        """Lease another row, or say that one is wanted."""
         mine = len(self._idle) + len(self._busy) + len(self._resting)
         if mine >= self.limit:
             return False
         with self._ledger.write() as writing:
             free = and_(or_(slot.c.lease_until.is_(None), slot.c.lease_until <= writing.now), slot.c.n < self.limit)
             first = select(slot.c.n).where(free).order_by(slot.c.n.desc()).limit(1)
-            if not asked.interactive and self.limit > 1:
-                unwanted = or_(slot.c.wanted_until.is_(None), slot.c.wanted_until <= writing.now)
-                first = first.where(or_(slot.c.n > 0, unwanted) if self._lends(asked) else slot.c.n > 0)
+            if not interactive and self.limit > 1:
+                first = first.where(slot.c.n > 0)
             if not self._ledger.is_sqlite:
                 first = first.with_for_update(skip_locked=True)
             n = writing.connection.execute(first).scalar()
             if n is None:
                 soon = writing.now + timedelta(seconds=2)
-                row = 0 if asked.interactive else min(1, self.limit - 1)
-                writing.connection.execute(update(slot).values(wanted_until=soon).where(slot.c.n == row))
+                writing.connection.execute(update(slot).values(wanted_until=soon).where(slot.c.n == 0))
                 return False
             values = {"owner": self._owner, "lease_until": writing.now + LEASE}
             writing.connection.execute(update(slot).where(slot.c.n == n).values(values))
@@ -224,14 +190,17 @@ class LeasedSlots:
                 LOG.exception("The slots could not be renewed; the next try is in a second.")
 
     def _renew(self) -> None:
-        """Renew our rows, and forget those that others took while this process was stopped."""
+        """Renew our rows, and forget those that others took while this process was stopped.
+
+        A row of ours that we do not know of, because the answer to a commit was lost, is free when its lease ends.
+        """
         with self._ready:
             held = {*self._idle, *self._resting, *self._busy}
         with self._ledger.write() as writing:
             kept = set(
                 writing.connection.execute(
                     update(slot)
-                    .where(slot.c.owner == self._owner)
+                    .where(slot.c.owner == self._owner, slot.c.n.in_(held))
                     .values(lease_until=writing.now + LEASE)
                     .returning(slot.c.n)
                 ).scalars()
@@ -244,27 +213,29 @@ class LeasedSlots:
                     self._lost.add(n)
 
     def _return_idle(self, now: float) -> None:
+        """Give back what is not needed; while another instance wants a row and all are in use, the next one."""
         with self._ready:
             old = [n for n, since in self._idle.items() if now - since >= IDLE_S]
-        if not old:
+            may_owe = not self._idle and len(self._busy) > 1
+            self._owed = False
+        if not old and not may_owe:
             return
         with self._ledger.read() as connection:
-            is_wanted = self._is_wanted(connection)
+            wanted = connection.execute(select(slot.c.wanted_until).where(slot.c.n == 0)).scalar()
+            is_wanted = wanted is not None and wanted > self._ledger.now(connection)
         long_idle = [n for n in old if now - self._idle.get(n, now) >= LEASE.total_seconds()]
         self._give_back(old if is_wanted else long_idle)
-
-    def _is_wanted(self, connection: Connection, *, kept: bool = False) -> bool:
-        query = select(func.max(slot.c.wanted_until))
-        wanted = connection.execute(query.where(slot.c.n == 0) if kept else query).scalar()
-        return wanted is not None and wanted > self._ledger.now(connection)
+        with self._ready:
+            self._owed = is_wanted and may_owe
 
     def _give_back(self, rows: list[int]) -> None:
         with self._ready:
             going = [n for n in rows if self._idle.pop(n, None) is not None or self._resting.pop(n, None) is not None]
         if going:
-            with self._ledger.write() as writing:
-                writing.connection.execute(
-                    update(slot)
-                    .where(slot.c.n.in_(going), slot.c.owner == self._owner)
-                    .values(owner=None, lease_until=None)
-                )
+            self._free(going)
+
+    def _free(self, rows: list[int]) -> None:
+        with self._ledger.write() as writing:
+            writing.connection.execute(
+                update(slot).where(slot.c.n.in_(rows), slot.c.owner == self._owner).values(owner=None, lease_until=None)
+            )

@@ -1,7 +1,6 @@
 """Lists: how records go out, in calls of bounded weight, one after the other, in order.
 
-What somebody waits for goes out with what others wait for; the rest in calls of its own, which borrow the slot that is
-kept for people while it is free, and then carry few records.
+What somebody waits for goes out with what others wait for; the rest in calls of its own.
 
 Must not know: what a record is, how a call is made.
 """
@@ -14,13 +13,10 @@ from typing import Any
 from bridge.errors import BridgeError, Deferred, Misconfigured
 from bridge.netsuite.grouping import Grouping, Outcome, Ticket, chunks
 from bridge.netsuite.kinds import CALL_WEIGHT, Kind
-from bridge.ports import Held, Record, Slots
-
-SHORT, SHORT_S = 10, 3.0  # a list of so few records takes about so long
+from bridge.ports import Record, Slots
 
 Ready = tuple[int, Record, Kind, Any]  # a record to write: its position, itself, its kind, what zeep made of it
-# What was sent, its outcomes, an error after which no further call may be sent, and in what slot.
-Sending = tuple[list[Ready], Sequence[Outcome], BridgeError | None, Held]
+Sending = tuple[Sequence[Outcome], BridgeError | None]  # and an error after which no further call may be sent
 
 
 class Lists:
@@ -36,17 +32,14 @@ class Lists:
         self.groups: Grouping[Ready] = Grouping(slots, call, CALL_WEIGHT)
 
     def send(self, ready: list[Ready], *, interactive: bool, stopped: BridgeError | None = None) -> dict[int, Outcome]:
-        """Return the outcomes by position. Those that are missing did not fit a short call and were not sent."""
+        """Return the outcomes by position."""
         outcomes: dict[int, Outcome] = {}
-        while ready and stopped is None:
-            chunk = next(chunks(ready, lambda one: one[2].weight, CALL_WEIGHT))
-            chunk, answered, stopped, held = self._grouped(chunk) if interactive else self._alone(chunk)
+        for chunk in chunks(ready, lambda one: one[2].weight, CALL_WEIGHT):
+            if stopped is not None:
+                outcomes.update((position, stopped) for position, *_ in chunk)
+                continue
+            answered, stopped = self._grouped(chunk) if interactive else self._alone(chunk)
             outcomes.update((one[0], outcome) for one, outcome in zip(chunk, answered, strict=True))
-            ready = ready[len(chunk) :]
-            if held == Held.SHORT and stopped is None:
-                return outcomes
-        if stopped is not None:
-            outcomes.update((position, stopped) for position, *_ in ready)
         return outcomes
 
     def _grouped(self, chunk: list[Ready]) -> Sending:
@@ -54,18 +47,15 @@ class Lists:
         try:
             sent = self.groups.send(Ticket(chunk, sum(kind.weight for _, _, kind, _ in chunk), names))
         except BridgeError as error:
-            return chunk, self._shown(chunk, error), _halting(error), Held.ANY
-        return chunk, sent.outcomes, _halting(sent.failed), Held.ANY
+            return self._shown(chunk, error), _halting(error)
+        return sent.outcomes, _halting(sent.failed)
 
     def _alone(self, chunk: list[Ready]) -> Sending:
-        held = Held.ANY
         try:
-            with self._slots.lease(interactive=False, at_most_s=SHORT_S) as lent:
-                held = Held(lent)
-                chunk = chunk[:SHORT] if held == Held.SHORT else chunk
-                return chunk, self._call(chunk), None, held
+            with self._slots.lease(interactive=False):
+                return self._call(chunk), None
         except BridgeError as error:
-            return chunk, self._shown(chunk, error), _halting(error), held
+            return self._shown(chunk, error), _halting(error)
 
 
 def _halting(error: BridgeError | None) -> BridgeError | None:

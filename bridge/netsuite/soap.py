@@ -17,7 +17,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
-from itertools import takewhile
 from typing import Any
 
 import requests
@@ -134,8 +133,7 @@ class SoapNetSuite:
     def upsert(self, records: Sequence[Record], *, interactive: bool = False) -> list[Written | BridgeError]:
         """Create or update each record by its external id; see the port.
 
-        Several records go out in list calls of bounded weight, one after the other, in order. What went out in the slot
-        that is kept for interactive saves is only the first of them.
+        Several records go out in list calls of bounded weight, one after the other, in order.
         """
         outcomes: dict[int, Written | BridgeError] = {}
         ready: list[Ready] = []
@@ -152,8 +150,7 @@ class SoapNetSuite:
             # The caller's right to write these records is good for one call only; the names are known next time.
             stopped = Deferred("Names had to be looked up in NetSuite first.", code="NAMES_FIRST", throttled=True)
         outcomes.update(self._lists.send(ready, interactive=interactive, stopped=stopped))
-        told = takewhile(lambda it: it[0] in outcomes, enumerate(records))
-        return [self._fitting.explained(record, outcomes[position]) for position, record in told]
+        return [self._fitting.explained(record, outcomes[position]) for position, record in enumerate(records)]
 
     def _encoded(self, record: Record, interactive: bool) -> tuple[Kind, Any]:
         kind = self._kind(record.ref.kind)

@@ -23,10 +23,9 @@ from bridge.netsuite.passport import Identity, passport
 from bridge.netsuite.reading import SOAP, Reader, Unreadable
 from bridge.netsuite.transport import Broken, NotSent, TooLarge, Transport
 from bridge.netsuite.wsdl import Bindings
-from bridge.ports import Held, Record, Slots
+from bridge.ports import Record, Slots
 
 TOO_LARGE = "ANSWER_TOO_LARGE"
-READ_S = 0.5  # a read of records by their ids takes about that long
 BREATH = 5  # records, about a millisecond's work: a long page must not keep the interpreter from saves
 BREATH_S = 0.0005
 
@@ -83,8 +82,7 @@ class Wire:
         """
         envelope = self.bindings.message(operation, **values)
         limits = self.transport.limits
-        at_most_s = None if write else READ_S
-        slot = nullcontext(Held.ANY) if held else self.slots.lease(interactive=interactive, at_most_s=at_most_s)
+        slot = nullcontext(True) if held else self.slots.lease(interactive=interactive)
         with slot, self.judged(write=write):
             timeout_s = limits.list_s if listed else limits.single_s
             answer = self.transport.post(operation, self.signed(envelope), timeout_s=timeout_s)

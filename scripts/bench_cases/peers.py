@@ -28,9 +28,7 @@ SUBSET = Path(suitetalk_wsdl.__file__).parent / "2025_2"
 class OpenSlots:
     """As many calls as anybody likes."""
 
-    def lease(
-        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
-    ) -> Any:
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Any:
         return nullcontext(True)
 
     def throttled(self) -> None:

@@ -70,9 +70,7 @@ class OpenSlots:
         self.throttles = 0
 
     @contextmanager
-    def lease(
-        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
-    ) -> Iterator[int]:
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
         yield True
 
     def throttled(self) -> None:

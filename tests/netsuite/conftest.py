@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 
 from bridge.netsuite import Bindings, SoapNetSuite, TokenCredentials
 from bridge.netsuite.transport import Limits
-from bridge.ports import Held, Record, Ref
+from bridge.ports import Record, Ref
 
 ROOT = Path(__file__).parents[2]
 SUBSET = ROOT / "suitetalk_wsdl" / "2025_2"
@@ -49,17 +49,14 @@ class CountingSlots:
 
     leased: list[bool] = field(default_factory=list)
     open: int = 0
-    held: Held = Held.ANY
     throttles: int = 0
 
     @contextmanager
-    def lease(
-        self, *, interactive: bool, unless: Callable[[], bool] | None = None, at_most_s: float | None = None
-    ) -> Iterator[int]:
+    def lease(self, *, interactive: bool, unless: Callable[[], bool] | None = None) -> Iterator[bool]:
         self.leased.append(interactive)
         self.open += 1
         try:
-            yield self.held
+            yield True
         finally:
             self.open -= 1
 

@@ -145,7 +145,7 @@ class OneSlot:
         self.refuse = False
 
     @contextmanager
-    def lease(self, *, interactive, unless=None, at_most_s=None):
+    def lease(self, *, interactive, unless=None):
         while not self.free.acquire(timeout=0.01):
             if unless is not None and unless():
                 yield False

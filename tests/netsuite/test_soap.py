@@ -12,7 +12,7 @@ from lxml import etree
 from bridge.errors import Deferred, Misconfigured, Uncertain
 from bridge.netsuite import SoapNetSuite, TokenCredentials
 from bridge.netsuite.transport import Limits
-from bridge.ports import Held, Record, Ref, System, Written
+from bridge.ports import Record, Ref, System, Written
 from tests.netsuite.conftest import Replies, customer, envelope, refused, saved, write_answer
 from tests.netsuite.test_reading import order, page
 
@@ -107,18 +107,6 @@ def test_after_a_refused_login_nothing_more_is_sent(connect):
     assert len(replies.requests) == 1
     assert {type(one) for one in results} == {Misconfigured}
     assert len(results) == 60
-
-
-def test_in_a_lent_slot_only_a_few_are_sent(connect, slots):
-    """A list of 30 would keep the slot from a save for eight seconds; the others are for the next call."""
-    echo = Echo()
-    records = [customer(f"sf-cus-{n}") for n in range(30)]
-    slots.held = Held.SHORT
-
-    results = connect(echo).upsert(records)
-
-    assert echo.sizes == [10]
-    assert [one.ref.external_id for one in results] == [one.ref.external_id for one in records[:10]]
 
 
 def test_after_an_uncertain_call_the_others_are_sent(connect):

@@ -1,7 +1,8 @@
 """Does a transaction fit its customer or vendor? NetSuite takes only their own currencies and their own subsidiary.
 
 `Fitting.check` refuses before sending what cannot be accepted; `Fitting.explained` puts a plain sentence in place of
-NetSuite's refusal. An order in the account's base currency costs no look-up before it is sent.
+NetSuite's refusal. An order in the account's base currency costs no look-up of its customer before it is sent; which
+items its subsidiary has is asked once an hour.
 
 Must not know: HTTP, when to try again.
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from bridge.errors import BridgeError, Rejected
 from bridge.netsuite.names import Names
+from bridge.netsuite.offered import Offered
 from bridge.ports import Record, Ref, Written
 
 KEPT = timedelta(minutes=10)  # what accounting adds to a customer is seen after as long
@@ -41,8 +43,9 @@ class Fitting:
     ) -> None:
         self._get, self._names, self._clock = get, names, clock
         self._known: dict[tuple[str, str | None, str | None], tuple[datetime, Own]] = {}
+        self._offered = Offered(names, clock)
 
-    def check(self, record: Record) -> None:
+    def check(self, record: Record, *, interactive: bool = False) -> None:
         """Raise Rejected where *record*, whose references have their ids, cannot be accepted."""
         entity, currency = _entity(record), record.fields.get("currency")
         if entity is None:
@@ -54,20 +57,52 @@ class Fitting:
         wrong = _misfit(record, own, self._names) if own is not None else None
         if wrong is not None:
             raise wrong
+        self._check_items(record, entity, interactive)
+
+    def _check_items(self, record: Record, entity: Ref, interactive: bool) -> None:
+        subsidiary, lines = record.fields.get("subsidiary"), record.fields.get("itemList") or ()
+        if entity.id is None or not isinstance(subsidiary, Ref) or subsidiary.id is None:
+            return  # without subsidiaries every item is everybody's
+        items = {it.id: it for line in lines if isinstance(it := line.get("item"), Ref) and it.id is not None}
+        if not items:
+            return
+        kind = record.ref.kind
+        missing = self._offered.missing(kind, entity.id, subsidiary.id, items, interactive=interactive)
+        if missing:
+            item, own = items[min(missing)], subsidiary.name or subsidiary.id
+            raise Rejected(
+                f"The item {item.name or item.id} is not one of {own} in NetSuite.",
+                code="ITEM_NOT_OF_SUBSIDIARY",
+                who="accounting",
+                field="itemList.item",
+            )
 
     def explained(self, record: Record, outcome: Written | BridgeError) -> Written | BridgeError:
-        """Return *outcome*, or the reason why NetSuite refused the record where that is its entity."""
+        """Return *outcome*, or the reason why NetSuite refused the record where that is its entity or an item."""
         entity = _entity(record)
         if not isinstance(outcome, Rejected) or outcome.code not in REFUSED or entity is None:
             return outcome
         try:
             own = self._look_up(entity)
+            wrong = _misfit(record, own, self._names) if own is not None else None
+            if wrong is None and "item" in (outcome.detail or outcome.message).lower():
+                wrong = self._wrong_item(record, entity)
         except BridgeError:
             return outcome  # NetSuite's own words must do
-        wrong = _misfit(record, own, self._names) if own is not None else None
         if wrong is not None:
             wrong.detail = outcome.detail
         return wrong or outcome
+
+    def _wrong_item(self, record: Record, entity: Ref) -> Rejected | None:
+        """Look at the items anew: one may have been made inactive, or taken from the subsidiary, in the last hour."""
+        unknown = self._names.learn([record])
+        self._offered.forget()
+        try:
+            if not unknown:
+                self._check_items(self._names.resolve(record, interactive=False), entity, False)
+        except Rejected as error:
+            unknown.append(error)
+        return next((it for it in unknown if isinstance(it, Rejected)), None)
 
     def _look_up(self, entity: Ref) -> Own | None:
         (found,) = self._get([entity])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -61,11 +62,13 @@ class Names:
         Raises Rejected (``ITEM_UNKNOWN`` …) when NetSuite has no such name: accounting adds it or the mapping changes.
         """
         changed: dict[str, Any] = {}
+        entity = record.fields.get("entity")
+        by = entity.id if isinstance(entity, Ref) else None
         for name, value in record.fields.items():
             if isinstance(value, Ref):
                 changed[name] = self._resolved(record.ref.kind, "", name, value, interactive)
             elif isinstance(value, list | tuple):
-                changed[name] = [self._line(record.ref.kind, name, line, interactive) for line in value]
+                changed[name] = [self._line(record.ref.kind, name, line, interactive, by) for line in value]
         return Record(record.ref, {**record.fields, **changed}, record.modified_at) if changed else record
 
     def learn(self, records: Iterable[Record]) -> list[BridgeError]:
@@ -162,17 +165,17 @@ class Names:
             currency.kind, currency.id, currency.external_id, self._symbols.get(currency.id or "", currency.name)
         )
 
-    def _line(self, kind: str, sublist: str, line: Any, interactive: bool) -> Any:
+    def _line(self, kind: str, sublist: str, line: Any, interactive: bool, by: str | None) -> Any:
         if isinstance(line, Ref):
             return self._resolved(kind, "", sublist, line, interactive)
         if not isinstance(line, Mapping):
             return line
         return {
-            name: self._resolved(kind, sublist, name, value, interactive) if isinstance(value, Ref) else value
+            name: self._resolved(kind, sublist, name, value, interactive, by) if isinstance(value, Ref) else value
             for name, value in line.items()
         }
 
-    def _resolved(self, kind: str, sublist: str, field: str, ref: Ref, interactive: bool) -> Ref:
+    def _resolved(self, kind: str, sublist: str, field: str, ref: Ref, interactive: bool, by: str | None = None) -> Ref:
         if ref.id is not None or ref.external_id is not None:
             return ref
         place = f"{sublist}.{field}" if sublist else field
@@ -181,7 +184,7 @@ class Names:
         if ref.kind == "currency":
             found = self._currency(ref.name, interactive)
         else:
-            found = self._selected(kind, sublist, field, ref, place, interactive)
+            found = self._selected(kind, sublist, field, ref, place, interactive, by)
         if found is None:
             raise Rejected(
                 f"NetSuite has no {ref.kind} named '{ref.name}'.",
@@ -199,13 +202,19 @@ class Names:
             return kept[1].get(word)
         return self.currencies(interactive=interactive).get(word)
 
-    def _selected(self, kind: str, sublist: str, field: str, ref: Ref, place: str, interactive: bool) -> str | None:
+    def _selected(
+        self, kind: str, sublist: str, field: str, ref: Ref, place: str, interactive: bool, by: str | None
+    ) -> str | None:
         wanted = (ref.name or "").strip()
         key = (kind, sublist, field, wanted.casefold())
         kept = self._ids.get(key)
         if kept is not None and kept[0] > self._clock():
             return kept[1]
         matches = self._select(kind, sublist, field, wanted, interactive)
+        if not matches and by is not None:
+            # Choices that depend on the customer may be shown for a customer only (NetSuite Help section_N3504236).
+            with suppress(Rejected, Misconfigured):
+                matches = self._select(kind, sublist, field, wanted, interactive, by)
         # NetSuite writes a nested name as "Parent : Child"; the full name wins over its last part.
         whole = {found for name, found in matches if name.casefold() == wanted.casefold()}
         last = {found for name, found in matches if name.rpartition(" : ")[2].casefold() == wanted.casefold()}
@@ -225,8 +234,16 @@ class Names:
         """Return every name that may stand in a field now: the active items that an order can have, for example."""
         return sorted({name for name, _ in self._select(kind, sublist, field, "", False)})
 
-    def _select(self, kind: str, sublist: str, field: str, name: str, interactive: bool) -> list[tuple[str, str]]:
-        """Ask for the choices of a field that contain *name*."""
+    def offered(self, kind: str, sublist: str, field: str, entity_id: str, *, interactive: bool) -> frozenset[str]:
+        """Return the ids that may stand in a field of a transaction of one customer or vendor; none if too many."""
+        found = self._select(kind, sublist, field, "", interactive, entity_id, whole=True)
+        return frozenset(id_ for _, id_ in found)
+
+    def _select(
+        self, kind: str, sublist: str, field: str, name: str, interactive: bool, by: str | None = None,
+        whole: bool = False,
+    ) -> list[tuple[str, str]]:  # fmt: skip
+        """Ask for the choices of a field that contain *name*, on a transaction of entity *by*; none if not *whole*."""
         description: dict[str, Any] = {"field": field}
         if is_custom(kind):
             type_id = self.custom_type(kind, interactive=interactive)
@@ -235,6 +252,8 @@ class Names:
             description["recordType"] = kind
         if sublist:
             description["sublist"] = sublist
+        if by is not None:
+            description["filterByValueList"] = {"filterBy": [{"field": "entity", "internalId": by}]}
         if name:
             description["filter"] = {"operator": "contains", "filterValue": clean(name)}
         found: list[tuple[str, str]] = []
@@ -245,5 +264,5 @@ class Names:
                 if label and id_:
                     found.append((label, id_))
             if page >= int(text(child(result, "totalPages")) or 1):
-                break
-        return found
+                return found
+        return [] if whole else found

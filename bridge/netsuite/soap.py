@@ -162,7 +162,7 @@ class SoapNetSuite:
             )
         type_id = self._type_id(record.ref.kind, interactive)
         resolved = self._names.resolve(record, interactive=interactive)
-        self._fitting.check(resolved)
+        self._fitting.check(resolved, interactive=interactive)
         return kind, codec.encode(self._bindings, kind, resolved, type_id=type_id)
 
     def _shown(self, chunk: list[Ready], error: BridgeError) -> list[Written | BridgeError]:

@@ -35,7 +35,7 @@ WORDS: Mapping[str, frozenset[str]] = {
     "SearchDateFieldOperator": frozenset({"within"}),
     "SearchEnumMultiSelectFieldOperator": frozenset({"anyOf"}),
     "SearchStringFieldOperator": frozenset({"is", "startsWith"}),
-    "SearchLongFieldOperator": frozenset({"greaterThanOrEqualTo"}),
+    "SearchLongFieldOperator": frozenset({"between"}),
     "GetSelectValueFilterOperator": frozenset({"contains"}),
     "GetAllRecordType": frozenset({"currency"}),
     "GetCustomizationType": frozenset({"customRecordType"}),

@@ -249,6 +249,12 @@ class Admin:
             self._store.hidden[record.kind, record.id] = code
             return {"kind": record.kind, "id": record.id}
 
+    def restrict(self, item: str, subsidiaries: list[str]) -> dict[str, str]:
+        """Let only these *subsidiaries* have an *item*; all by internal ids."""
+        with self._fake.lock:
+            self._store.item_subsidiaries[str(item)] = frozenset(map(str, subsidiaries))
+            return {"item": str(item)}
+
     def show(self, **names: str) -> Stored:
         """Let the integration's role see a record again."""
         with self._fake.lock:

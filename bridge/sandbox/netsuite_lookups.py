@@ -15,9 +15,11 @@ from bridge.sandbox.netsuite_kinds import ITEMS, KINDS, REFERENCES
 from bridge.sandbox.netsuite_render import Detail, Writer
 from bridge.sandbox.netsuite_rules import NotSimulated, Refusal
 from bridge.sandbox.netsuite_search import Criteria, date_window, parse
-from bridge.sandbox.netsuite_store import PACIFIC, Store, Stored, midnight, pacific
+from bridge.sandbox.netsuite_store import PACIFIC, Link, Store, Stored, midnight, pacific
 
 if TYPE_CHECKING:
+    from lxml import etree
+
     from bridge.sandbox.netsuite_operations import Call
     from bridge.sandbox.netsuite_schema import Schema
 
@@ -155,7 +157,14 @@ class Lookups:
         """The values of a select field, for finding a term, an item or an account by name."""
         parts = {_local(child.tag): child for child in _children(call)}
         description = {_local(child.tag): child for child in parts["fieldDescription"]}
-        unknown = set(description) - {"recordType", "sublist", "field", "filter", "customRecordType"}
+        unknown = set(description) - {
+            "recordType",
+            "sublist",
+            "field",
+            "filter",
+            "filterByValueList",
+            "customRecordType",
+        }
         if unknown:
             raise NotSimulated(f"getSelectValue with {', '.join(sorted(unknown))}")
         name = description["field"].text or ""
@@ -174,6 +183,13 @@ class Lookups:
             operator = description["filter"].get("operator")
             found = [record for record in found if _matches(operator, record.name.lower(), wanted)]
         found = [record for record in found if record.fields.get("isInactive") != "true"]
+        if "filterByValueList" in description:
+            try:
+                own = self._subsidiary_by(description["filterByValueList"])
+            except Refusal as refusal:
+                status = self.writer.status([Detail(refusal.code, refusal.message)])
+                return _open("getSelectValueResult") + status + _close("getSelectValueResult")
+            found = [record for record in found if record.kind not in ITEMS or self.store.has_item(own, record.id)]
         page = int(parts["pageIndex"].text or "1") if "pageIndex" in parts else 1
         shown = found[(page - 1) * SELECT_PAGE : page * SELECT_PAGE]
         rows = "".join(
@@ -187,6 +203,18 @@ class Lookups:
             f"<platformCore:baseRefList>{rows}</platformCore:baseRefList>"
         )
         return _open("getSelectValueResult") + self.writer.status() + counts.encode() + _close("getSelectValueResult")
+
+    def _subsidiary_by(self, listed: etree._Element) -> Link:
+        """The subsidiary whose choices are wanted; a transaction's depend on its entity (section_N3504236)."""
+        parts = [{_local(it.tag): it.text or "" for it in one} for one in listed]
+        if len(parts) != 1 or parts[0].get("field") != "entity" or "sublist" in parts[0]:
+            raise NotSimulated(f"getSelectValue by {parts}")
+        key = parts[0]["internalId"]
+        entity = self.store.get("customer", key) or self.store.get("vendor", key)
+        if entity is None:
+            raise Refusal("INVALID_KEY_OR_REF", f"Invalid entity reference key {key}.")
+        own: Link = entity.fields["subsidiary"]
+        return own
 
     def do_getCustomizationId(self, call: Call) -> bytes:  # noqa: N802 - named by the protocol
         """Internal ids and script ids of custom record types and custom fields."""

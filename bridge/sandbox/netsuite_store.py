@@ -90,6 +90,7 @@ class Store:
         self.gone: list[Gone] = []
         self.rates: dict[tuple[str, str], list[tuple[date, str]]] = {}  # (from, base): since when, rate
         self.hidden: dict[tuple[str, str], str] = {}  # (kind, id) -> the code with which the role may not see it
+        self.item_subsidiaries: dict[str, frozenset[str]] = {}  # of items that not every subsidiary has
         self.revision = 0  # counts every change: a search of an unchanged account need not run again
         self.renames = 0  # counts changes of names: rendered references to them are stale
         self._external: dict[tuple[str, str], Stored] = {}
@@ -158,6 +159,11 @@ class Store:
             self._external.pop((group, record.external_id.lower()), None)
         record.external_id = external_id
         self._external[group, external_id.lower()] = record
+
+    def has_item(self, subsidiary: Link, item_id: str) -> bool:
+        """Say whether an item is one of a subsidiary; by default of all (parent company, *Include Children*)."""
+        only = self.item_subsidiaries.get(item_id)
+        return only is None or subsidiary.id in only
 
     def remove(self, record: Stored) -> None:
         """Delete *record*; its external id becomes free, its number and id do not."""

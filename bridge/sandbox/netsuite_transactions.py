@@ -75,6 +75,10 @@ def _price(store: Store, draft: Draft, line: Line) -> None:
     item = store.records[line["item"].kind][line["item"].id]
     if "item" in sent and item.fields.get("isInactive") == "true":
         raise Refusal("INVALID_KEY_OR_REF", f"Invalid item reference key {item.id}.")
+    subsidiary: Link = draft.fields["subsidiary"]
+    if "item" in sent and not store.has_item(subsidiary, item.id):
+        # The words as of accounts on a journal (section_3928175996); of items: assumption.
+        raise Refusal("INVALID_KEY_OR_REF", f"Invalid item reference key {item.id} for subsidiary {subsidiary.id}.")
     sales = draft.kind.name in ("salesOrder", "creditMemo")
     line.setdefault("quantity", "1.0")
     quantity = Decimal(line["quantity"])

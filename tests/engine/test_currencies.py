@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from bridge.ports import Record, Ref
+from bridge.sandbox.netsuite_lookups import Lookups
+from bridge.sandbox.netsuite_rules import Refusal
+from bridge.sandbox.netsuite_store import Link
 
 ROOT = Path(__file__).parents[2]
 FIELD = "custbody_application"
@@ -141,6 +144,103 @@ def test_a_subsidiary_that_is_not_the_customers_is_refused_with_the_reason(house
     assert (outcome.code, outcome.who) == ("SUBSIDIARY_NOT_OF_CUSTOMER", "accounting")
     assert outcome.message == "Acme belongs to Parent Company in NetSuite, not to Funding East."
     assert house.writes() == writes
+
+
+# --- items and their subsidiaries
+
+
+def ordered(house, *fees):
+    """An Application with *fees* whose customer is there already; returned with how often NetSuite was written to."""
+    account = house.account("Acme")
+    house.push_one(account)
+    return house.application(account, *fees), house.writes()
+
+
+def item_of(house, name):
+    return next(it for it in house.made("serviceSaleItem") if it.name == name)
+
+
+def test_an_item_outside_its_subsidiary_is_refused_before_sending_with_both_names(house):
+    """F-46, F-90: accounting reads which item and which subsidiary; nothing is written."""
+    oven, writes = ordered(house, ("Wire Fee", "25.00"), ("Legal Fee", "10.00"))
+    house.ns.admin.restrict(item=item_of(house, "Legal Fee").id, subsidiaries=["2"])
+
+    house.push_one(oven)
+
+    row = house.message("sales_order", oven)
+    assert (row.state, row.code, row.who) == ("rejected", "ITEM_NOT_OF_SUBSIDIARY", "accounting")
+    assert row.reason == "The item Legal Fee is not one of Parent Company in NetSuite."
+    assert house.made("salesOrder") == []
+    assert house.writes() - writes == len(house.made("vendor")) + len(house.made("purchaseOrder"))
+
+
+def test_an_item_that_accounting_has_given_to_the_subsidiary_is_sent_at_the_next_save(house):
+    oven, _ = ordered(house, ("Legal Fee", "10.00"))
+    legal = item_of(house, "Legal Fee").id
+    house.ns.admin.restrict(item=legal, subsidiaries=["2"])
+    house.push_one(oven)
+    house.ns.admin.restrict(item=legal, subsidiaries=["1", "2"])
+    house.clock.advance(seconds=11)
+    house.sf.update(oven, Name="Acme oven, again")
+
+    house.push_one(oven)
+
+    assert house.states("sales_order", oven)[-1] == "delivered"
+
+
+@pytest.mark.parametrize("change", ["moved", "inactive"])
+def test_an_item_that_was_taken_away_since_it_was_looked_at_is_told_in_a_plain_sentence(house, change):
+    """NetSuite refuses it with a number; the reason names it, and the next order is not even sent."""
+    oven, _ = ordered(house, ("Legal Fee", "10.00"))
+    house.push_one(oven)
+    legal = item_of(house, "Legal Fee")
+    if change == "moved":
+        house.ns.admin.restrict(item=legal.id, subsidiaries=["2"])
+    else:
+        legal.fields["isInactive"] = "true"
+    second = house.application(house.sf.row(oven)["AccountId"], ("Legal Fee", "12.00"), Name="Acme truck")
+    expected = {
+        "moved": ("ITEM_NOT_OF_SUBSIDIARY", "The item Legal Fee is not one of Parent Company in NetSuite."),
+        "inactive": ("ITEM_UNKNOWN", "NetSuite has no item named 'Legal Fee'."),
+    }[change]
+
+    house.push_one(second)
+    refused = house.ns.calls_by_operation["upsert"], house.message("sales_order", second)
+    third = house.application(house.sf.row(oven)["AccountId"], ("Legal Fee", "13.00"), Name="Acme oven 2")
+    house.push_one(third)
+
+    assert (refused[1].code, refused[1].reason) == expected
+    assert house.message("sales_order", third).code == expected[0]
+
+
+def test_the_items_of_a_subsidiary_are_asked_for_once_an_hour(house):
+    oven, _ = ordered(house, ("Wire Fee", "25.00"), ("Legal Fee", "10.00"))
+    house.push_one(oven)
+    house.clock.advance(minutes=30)
+    before = house.calls()["getSelectValue"]
+
+    house.push_one(house.application(house.account("Other"), ("Wire Fee", "1.00"), ("Legal Fee", "2.00")))
+
+    assert house.calls()["getSelectValue"] == before
+
+
+@pytest.mark.parametrize("answer", ["refused", "nothing"])
+def test_where_netsuite_does_not_tell_the_items_of_a_subsidiary_orders_go_out(house, monkeypatch, answer):
+    """Not verified: an account may not let items depend on the customer, or offer nothing when asked so."""
+
+    def by(lookups, listed):
+        if answer == "refused":
+            raise Refusal("INVALID_FLD_VALUE", "item is not a dependent field.")
+        return Link("subsidiary", "77")
+
+    monkeypatch.setattr(Lookups, "_subsidiary_by", by)
+    oven, _ = ordered(house, ("Wire Fee", "25.00"))
+    for item in (*house.made("serviceSaleItem"), *house.made("servicePurchaseItem")):
+        house.ns.admin.restrict(item=item.id, subsidiaries=["1"])
+
+    house.push_one(oven)
+
+    assert house.states("sales_order", oven) == ["delivered"]
 
 
 def test_a_currency_that_netsuite_does_not_have_is_refused_before_sending(house):

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
-COLUMNS = ("at", "actor", "action", "sync", "source_id", "target", "code", "detail", "correlation", "before", "after",
-           "mapping", "message_id", "chain", "seq", "hash")  # fmt: skip
-
 Since = Annotated[datetime | None, typer.Option(help="UTC; from the beginning where it is not given.")]
 Until = Annotated[datetime | None, typer.Option(help="UTC, not included; up to now where it is not given.")]
 
@@ -137,18 +134,22 @@ def _file(target: Path | None) -> Iterator[TextIO]:
 
 
 def _write_csv(rows: Iterable[Row[Any]], file: TextIO) -> int:
+    from bridge.ledger.audit import EXPORTED
+
     writer, count = csv.writer(file), 0
-    writer.writerow(COLUMNS)
+    writer.writerow(EXPORTED)
     for row in rows:
-        writer.writerow([cell(_text(getattr(row, name))) for name in COLUMNS])
+        writer.writerow([cell(_text(getattr(row, name))) for name in EXPORTED])
         count += 1
     return count
 
 
 def _write_lines(rows: Iterable[Row[Any]], file: TextIO) -> int:
+    from bridge.ledger.audit import EXPORTED
+
     count = 0
     for row in rows:
-        file.write(json.dumps({name: _text(getattr(row, name)) for name in COLUMNS}, ensure_ascii=False) + "\n")
+        file.write(json.dumps({name: _text(getattr(row, name)) for name in EXPORTED}, ensure_ascii=False) + "\n")
         count += 1
     return count
 

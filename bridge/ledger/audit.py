@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import many
@@ -51,6 +51,10 @@ class Entry:
 _FIRST = ("action", "actor", "sync", "source_id", "target", "message_id", "correlation", "code", "detail")
 _LATER = ("before", "after", "mapping")  # rows without these hash as they did before there were any
 FIELDS = (*_FIRST, *_LATER)
+EXPORTED = ("at", "actor", "action", "sync", "source_id", "target", "code", "detail", "correlation", "before", "after",
+            "mapping", "message_id", "chain", "seq", "hash")  # fmt: skip
+CALLED = 2_000  # messages of one call that are looked at
+LOOKED_AT = 20_000  # rows about one record that are looked through for the newest
 _TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
 _TAKE_FREE, _TAKE_FIRST = _TAKE.with_for_update(skip_locked=True), _TAKE.with_for_update()
 _MOVE = (
@@ -123,16 +127,36 @@ def about(connection: Connection, word: str, most: int, kinds: Iterable[str]) ->
     *kinds* are those of the records that syncs write: a target is kept as ``kind/id``. A number such as ``SO1001`` is
     kept in the links only; it leads to whatever happened to that order, either way.
     """
-    columns = (audit.c.source_id, audit.c.actor, audit.c.correlation)
-    asked = [column == word for column in columns]
-    asked.append(audit.c.target.in_([word, *(f"{kind}/{word}" for kind in kinds)]))
+    called = select(message.c.id).where(message.c.correlation == word).limit(CALLED)
+    asked = [
+        audit.c.source_id == word,
+        audit.c.target.in_([word, *(f"{kind}/{word}" for kind in kinds)]),
+        audit.c.message_id.in_(list(connection.execute(called).scalars())),
+    ]
     asked += [audit.c.message_id == int(word)] if word.isdecimal() and len(word) < 19 else []
     numbered = select(link.c.sync, link.c.source_id, link.c.target_kind, link.c.target_id)
     for one in connection.execute(numbered.where(link.c.number.in_({word, word.upper()})).limit(most)):
-        asked.append(and_(audit.c.sync == one.sync, audit.c.source_id == one.source_id))
+        asked.append(and_(audit.c.source_id == one.source_id, audit.c.sync == one.sync))
         asked.append(audit.c.target == f"{one.target_kind}/{one.target_id}")
-    newest = audit.c.at.desc(), audit.c.chain, audit.c.seq.desc()
-    return list(connection.execute(select(audit).where(or_(*asked)).order_by(*newest).limit(most)))
+    newest = select(audit).where(audit.c.actor == word).order_by(audit.c.at.desc()).limit(most)
+    found = {(row.chain, row.seq): row for row in connection.execute(newest)}
+    for condition in asked:
+        # Each by its own index, and ordered afterwards: in one question the newest of all rows would be looked through.
+        few = select(audit).where(condition).limit(LOOKED_AT).subquery()
+        rows = connection.execute(select(few).order_by(few.c.at.desc()).limit(most))
+        found |= {(row.chain, row.seq): row for row in rows}
+    return sorted(found.values(), key=lambda row: (row.at, -row.chain, row.seq), reverse=True)[:most]
+
+
+def lately(connection: Connection, since: datetime | None, until: datetime | None, most: int) -> list[Row[Any]]:
+    """Return the newest rows of ``[since, until)``."""
+    query = select(audit).order_by(audit.c.at.desc(), audit.c.chain, audit.c.seq.desc()).limit(most)
+    return list(connection.execute(_within(query, since, until)))
+
+
+def _within(query: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:
+    query = query.where(audit.c.at >= since) if since else query
+    return query.where(audit.c.at < until) if until else query
 
 
 def under(connection: Connection, mapping: str, actions: Sequence[str]) -> Iterator[Sequence[Row[Any]]]:
@@ -145,9 +169,7 @@ def under(connection: Connection, mapping: str, actions: Sequence[str]) -> Itera
 def period(connection: Connection, since: datetime | None, until: datetime | None) -> Iterator[Row[Any]]:
     """Yield the rows of ``[since, until)`` in the order of their time, a thousand in memory at once."""
     query = select(audit).order_by(audit.c.at, audit.c.chain, audit.c.seq)
-    query = query.where(audit.c.at >= since) if since else query
-    query = query.where(audit.c.at < until) if until else query
-    yield from connection.execute(query, execution_options={"yield_per": 1000})
+    yield from connection.execute(_within(query, since, until), execution_options={"yield_per": 1000})
 
 
 def verify(connection: Connection, key: bytes) -> Iterator[str]:

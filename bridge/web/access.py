@@ -60,6 +60,9 @@ RULES: Final[Mapping[str, frozenset[str]]] = {
     "mappings": EVERYONE,
     "catalogue": BOOKKEEPERS,
     "bindings": EVERYONE,
+    "audit_trail": AUDITORS,
+    "audit_export": AUDITORS,
+    "audit_verify": AUDITORS,
 }
 
 

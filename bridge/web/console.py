@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 
 from bridge.web import (
     application_pages,
+    audit_pages,
     binding_pages,
     error_pages,
     message_pages,
@@ -65,7 +66,9 @@ def create_console(desk: Desk) -> Flask:
     app.before_request(_text_only)
     protect(app, access)
     add_sign_in(app, Entrance(access, desk.engine.ledger, desk.door.oidc, desk.door.asks_code))
-    for pages in (overview_pages, error_pages, message_pages, application_pages, schedule_pages, binding_pages):
+    for pages in (
+        overview_pages, error_pages, message_pages, application_pages, schedule_pages, binding_pages, audit_pages,
+    ):  # fmt: skip
         pages.add(app, desk)
 
     @app.after_request

@@ -45,6 +45,10 @@ PAGES = {
     "schedules": "/schedules",
     "mappings": "/mappings",
     "bindings": "/bindings",
+    "audit": "/audit",
+    "audit of a record": "/audit?search={id}",
+    "audit of a person": "/audit?search=bridge",
+    "audit in vain": "/audit?search=SO0",
 }
 
 

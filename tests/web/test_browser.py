@@ -229,6 +229,53 @@ def test_a_viewer_is_offered_nothing_to_change(people: Callable[..., Any]) -> No
         assert page.get_by_role("button", name="Preview").count() == 0
 
 
+PATHS = {
+    "overview": "/",
+    "figures": "/figures",
+    "errors": "/errors",
+    "messages": "/messages",
+    "message": "/messages/1",
+    "applications": "/applications",
+    "application": "/applications/{application}",
+    "approvals": "/approvals",
+    "schedules": "/schedules",
+    "mappings": "/mappings",
+    "bindings": "/bindings",
+    "audit": "/audit",
+    "plan": "/plans/1",
+    "not found": "/plans/999999",
+    "catalogue": "/mappings",
+    "sign in again": "/sign-in?again=1",
+}
+PICTURED = {*PATHS} - {"bindings", "plan", "not found", "catalogue", "sign in again"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_every_page(house: Playground, people: Callable[..., Any], scheme: str) -> None:
+    page = people("anna", color_scheme=scheme)
+    application = _applications(house)[0]
+    wrong = []
+    for name, path in PATHS.items():
+        page.goto(path.format(application=application))
+        if name == "catalogue":
+            page.get_by_role("button", name="Compare the catalogues").click()
+        # Whatever is not a colour is the same in the dark.
+        wrong += violations(page, name, **({"runOnly": ["color-contrast"]} if scheme == "dark" else {}))
+        if os.environ.get("BRIDGE_SCREENSHOTS") and name in PICTURED and (scheme == "light" or name == "overview"):
+            PICTURES.mkdir(exist_ok=True)
+            page.screenshot(path=PICTURES / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
+    page.faults = [it for it in page.faults if "404" not in it]  # the page that there is not
+
+    assert wrong == []
+
+
+def violations(page: Any, name: str, **options: Any) -> list[tuple[str, str, str]]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [(name, it["id"], it["nodes"][0]["html"][:120]) for it in found]
+
+
 def tab_to(page: Any, words: str) -> None:
     """Go on with the Tab key to what bears *words*; wherever the focus is on the way, it can be seen."""
     for _ in range(120):
@@ -277,52 +324,6 @@ def test_an_error_is_sent_again_and_one_dismissed_with_the_keyboard_alone(people
     tab_to(page, "Confirm")
     page.keyboard.press("Enter")
     page.get_by_text("1 of 1 dismissed.").wait_for()
-
-
-PATHS = {
-    "overview": "/",
-    "figures": "/figures",
-    "errors": "/errors",
-    "messages": "/messages",
-    "message": "/messages/1",
-    "applications": "/applications",
-    "application": "/applications/{application}",
-    "approvals": "/approvals",
-    "schedules": "/schedules",
-    "mappings": "/mappings",
-    "bindings": "/bindings",
-    "plan": "/plans/1",
-    "not found": "/plans/999999",
-    "catalogue": "/mappings",
-    "sign in again": "/sign-in?again=1",
-}
-PICTURED = {*PATHS} - {"bindings", "plan", "not found", "catalogue", "sign in again"}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_every_page(house: Playground, people: Callable[..., Any], scheme: str) -> None:
-    page = people("anna", color_scheme=scheme)
-    application = _applications(house)[0]
-    wrong = []
-    for name, path in PATHS.items():
-        page.goto(path.format(application=application))
-        if name == "catalogue":
-            page.get_by_role("button", name="Compare the catalogues").click()
-        # Whatever is not a colour is the same in the dark.
-        wrong += violations(page, name, **({"runOnly": ["color-contrast"]} if scheme == "dark" else {}))
-        if os.environ.get("BRIDGE_SCREENSHOTS") and name in PICTURED and (scheme == "light" or name == "overview"):
-            PICTURES.mkdir(exist_ok=True)
-            page.screenshot(path=PICTURES / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
-    page.faults = [it for it in page.faults if "404" not in it]  # the page that there is not
-
-    assert wrong == []
-
-
-def violations(page: Any, name: str, **options: Any) -> list[tuple[str, str, str]]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
-    return [(name, it["id"], it["nodes"][0]["html"][:120]) for it in found]
 
 
 def test_the_first_account_is_made_and_its_app_set_up(tmp_path: Path, chromium: Any) -> None:

@@ -268,7 +268,7 @@ def test_no_page_shows_a_secret_and_only_who_corrects_values_sees_those_of_peopl
         for action, value in (("retry", None), ("edit", edit))
     ]
     paths = ["/", "/figures", "/errors", "/approvals", "/schedules", "/mappings", "/messages", "/applications"]
-    paths += ["/bindings", "/messages/0", "/sign-in", *(f"/plans/{it}" for it in plans)]
+    paths += ["/bindings", "/audit", "/audit.csv", "/messages/0", "/sign-in", *(f"/plans/{it}" for it in plans)]
     paths += [f"/messages/{it}" for it in numbers] + [f"/applications/{played.application}", "/messages.csv"]
 
     shown = {path: browser.follow(path) for path in paths}

@@ -35,14 +35,14 @@ HOSTILE = [
 VALUES = st.one_of(st.sampled_from(HOSTILE), st.binary(max_size=60), st.text(max_size=40).map(lambda it: it.encode(
     "utf-8", "surrogatepass")))  # fmt: skip
 FIELDS = (
-    b"search state sync code who origin assignee tag before said next again wrong message action value reason all page "
-    b"path text kind answer name password word once_more"
+    b"search since until sync code who origin assignee tag before said next again wrong message action value reason "
+    b"all page path text kind answer name password word once_more"
 ).split()
 ACTIONS = [b"retry", b"hold", b"dismiss", b"edit", b"assign", b"tag", b"fresh", b"nothing"]
 KINDS = [b"minutes", b"cron", b"off", b"site", b"nothing"]
 LOOKED_AT = ["/", "/figures", "/errors", "/messages", "/messages.csv", "/messages/1", "/applications", "/approvals",
-             "/schedules", "/mappings", "/bindings", "/sign-in", "/sign-in/there", "/sign-in/back", "/sign-in/code",
-             "/plans/1", "/applications/{}", "/messages/{}", "/plans/{}"]  # fmt: skip
+             "/schedules", "/mappings", "/bindings", "/audit", "/audit.csv", "/sign-in", "/sign-in/there",
+             "/sign-in/back", "/sign-in/code", "/plans/1", "/applications/{}", "/messages/{}", "/plans/{}"]  # fmt: skip
 SENT_TO = ["/plans", "/plans/1/confirm", "/plans/1/decide", "/messages/1/edit", "/messages/{}/edit",
            "/jobs/sweep/cadence", "/jobs/{}/run", "/jobs/{}/cadence",
            "/sign-in/local", "/sign-in/first", "/sign-in/code"]  # fmt: skip
@@ -94,7 +94,8 @@ def judge(answer: Any, taken_s: float) -> None:
         assert "\n" not in name + value
     if "Location" in answer.headers:
         to = urlsplit(answer.headers["Location"])
-        assert (to.scheme, to.netloc) == ("", ""), answer.headers["Location"]
+        # Two slashes in a path are made one, by the whole address of this console.
+        assert (to.scheme, to.netloc) in (("", ""), ("http", "localhost")), answer.headers["Location"]
         assert not answer.headers["Location"].startswith(("//", "/\\"))
 
 

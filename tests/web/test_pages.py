@@ -6,15 +6,18 @@ import csv
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import func, select
 
 from bridge import playground
 from bridge.ledger import differences
+from bridge.ledger.models import audit
 from bridge.playground import Playground
 
 HOSTILE = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)>"
@@ -258,3 +261,48 @@ def test_nothing_in_an_export_is_a_formula(house: Playground, text: str) -> None
     rows = list(csv.DictReader(page(house, "/messages.csv", assignee=text).text.splitlines()))
 
     assert [it["assignee"] for it in rows] == [f"'{text}"]
+
+
+# --- the audit ---
+
+
+def test_an_auditor_sees_what_happened_to_a_record_and_in_a_time(house: Playground) -> None:
+    account = house.salesforce.rows("Account")[0]["Id"]
+    today = datetime.now(UTC).date()
+
+    about = page(house, "/audit", search=account).text
+    now = page(house, "/audit", since=str(today)).text
+    before = page(house, "/audit", until=str(today - timedelta(days=1))).text
+
+    assert f"<code>{account}</code>" in about
+    assert "<td>delivered</td>" in about
+    assert "<td>delivered</td>" in now
+    assert "The audit says nothing of this." in before
+    correlation = re.findall(r"/audit\?search=([0-9a-f-]{32,36})", about)[0]
+    assert f"<code>{account}</code>" in page(house, "/audit", search=correlation).text
+    assert page(house, "/audit", since="2026-02-30").status_code == 400
+
+
+def test_the_audit_of_a_time_is_exported_whole_and_the_export_is_audited(house: Playground) -> None:
+    with house.bridge.ledger.read() as connection:
+        count = connection.execute(select(func.count()).select_from(audit)).scalar_one()
+
+    rows = list(csv.DictReader(page(house, "/audit.csv").text.splitlines()))
+    none = list(csv.DictReader(page(house, "/audit.csv", until="2020-01-01").text.splitlines()))
+
+    assert len(rows) >= count
+    assert none == []
+    assert {it["action"] for it in rows} >= {"received", "delivered", "rejected"}
+    assert all(it["hash"] for it in rows)
+    assert "audit, the beginning to now, at the console" in page(house, "/audit").text
+
+
+def test_the_trail_is_verified_from_the_page(house: Playground) -> None:
+    said = requests.post(f"{house.console.url}/audit/verify", data={"token": token(house)}, timeout=10)
+
+    assert "It is being verified" in said.text
+    for _ in range(100):
+        if "the audit trail holds" in page(house, "/audit").text:
+            break
+        threading.Event().wait(0.05)
+    assert re.search(r"Verified .* ago: the audit trail holds", page(house, "/audit").text)

@@ -23,7 +23,7 @@ from bridge.ports import Fields, MirrorSystem, Record, Ref
 
 ORDER, CUSTOMER = "sales_order", "customer"  # the pushes that lead from NetSuite back to Application and Account
 FUNDING = ("StageName", "Funding_Accepted__c", "Remaining_Balance__c", "CurrencyIsoCode")
-MOST = 2000  # payments looked at again in one pull
+MOST = 2000  # payments of strangers looked at again in one pull
 MOMENT = timedelta(microseconds=1)
 
 
@@ -179,10 +179,18 @@ def match_again(ledger: Ledger, salesforce: MirrorSystem, syncs: Syncs, pull: Pu
     if pull.owned is None or ORDER not in syncs.pushes:
         return 0
     with ledger.read() as connection:
-        waiting = {it.payment for it in suspense(connection, pull)} | _strangers(connection, pull)
-        rows = pulled.latest(connection, pull.name, sorted(waiting)[:MOST])
-    found = {key: plain.loads(row.payload) for key, row in rows.items()}
-    readable = {key: it for key, it in found.items() if "source" in it}
+        waiting = {it.payment for it in suspense(connection, pull)}
+        # Most customers of an account may be none of ours: strangers must not crowd out what is in suspense.
+        rows = pulled.latest(connection, pull.name, sorted(waiting | _strangers(connection, pull)))
+    found = {
+        key: plain.loads(row.payload) for key, row in rows.items() if key in waiting or row.state == HELD
+    }  # fmt: skip
+    # One that is worth nothing (a void, say) has no rows: nothing of it can be matched.
+    readable = {
+        key: it
+        for key, it in found.items()
+        if "source" in it and next(iter(pull.expand(it["source"], it.get("related", {}))), None) is not None
+    }
     if not readable:
         return 0
     payments = [Record(Ref(pull.source, id=key), it["source"]) for key, it in readable.items()]

@@ -18,7 +18,7 @@ from sqlalchemy import Row
 
 from bridge.delivery import Delivery
 from bridge.errors import Deferred, Misconfigured, Rejected
-from bridge.ledger import differences, incidents, links, plain
+from bridge.ledger import differences, incidents, links, messages, plain
 from bridge.ledger.differences import AMOUNT, BROKEN, EXTRA, MISSING, OLDER, UNLINKED, Difference
 from bridge.ledger.incidents import Incident
 from bridge.ledger.links import Link
@@ -71,12 +71,16 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class _One:
-    """One Salesforce record and one of its syncs, with what the ledger knows. *stands* is its newest message."""
+    """One Salesforce record and one of its syncs, with what the ledger knows.
+
+    *stands* is its newest message; *is_seen*: that one says what Salesforce says now.
+    """
 
     push: Push
     source: Record
     link: Link | None
     stands: Row[Any] | None
+    is_seen: bool
 
     @property
     def id(self) -> str:
@@ -151,8 +155,8 @@ def _compare_page(engine: Delivery, kind: str, page: Sequence[Record], now: date
             continue
         for one in own:
             record = there[one.name]
-            if push.on_demand and one.link is None and record is None:
-                continue  # nothing needs it yet
+            if one.link is None and record is None and (push.on_demand or _is_older_than_us(one)):
+                continue  # nothing needs it yet, or nobody has saved it since
             found.in_scope[push.name] = found.in_scope.get(push.name, 0) + 1
             if _is_on_its_way(one) or _is_merged(one.link):
                 found.waiting += 1
@@ -167,15 +171,21 @@ def _compare_page(engine: Delivery, kind: str, page: Sequence[Record], now: date
 
 
 def _known(engine: Delivery, kind: str, page: Sequence[Record]) -> list[_One]:
-    pushes, ids = engine.syncs.of_source(kind), [str(it.ref.id) for it in page]
+    pushes, ids, reads = engine.syncs.of_source(kind), [str(it.ref.id) for it in page], engine.syncs.reads(kind)
+    marks = {str(it.ref.id): plain.source_mark({**it.fields, "Id": str(it.ref.id)}, reads) for it in page}
     with engine.ledger.read() as connection:
         linked = links.find(connection, [(push.name, it) for push in pushes for it in ids])
         newest = differences.standing(connection, ids, [push.name for push in pushes])
-    return [
-        _One(push, it, linked.get((push.name, str(it.ref.id))), newest.get((push.name, str(it.ref.id))))
-        for push in pushes
-        for it in page
-    ]
+        other = [row.id for (_, it), row in newest.items() if row.source_hash != marks[it]]
+        stored = {row.id: plain.loads(row.payload) for row in messages.by_ids(connection, other)}
+    made = []
+    for push in pushes:
+        for it in page:
+            pair = (push.name, str(it.ref.id))
+            row, fields = newest.get(pair), {**it.fields, "Id": pair[1]}
+            is_seen = row is not None and (row.id not in stored or plain.says_the_same(stored[row.id], fields, reads))
+            made.append(_One(push, it, linked.get(pair), row, is_seen))
+    return made
 
 
 def _read(engine: Delivery, push: Push, own: Sequence[_One]) -> dict[str, Record | None]:
@@ -208,6 +218,11 @@ def _is_on_its_way(one: _One) -> bool:
     )
 
 
+def _is_older_than_us(one: _One) -> bool:
+    """Say whether it was never saved since the package counts versions: it becomes ours with its next save."""
+    return one.stands is None and not one.source.fields.get("Bridge_Version__c")
+
+
 def _is_merged(known: Link | None) -> bool:
     parts = known.parts if known else {}
     told = known is not None and parts.get("deleted") == known.target_id
@@ -217,9 +232,7 @@ def _is_merged(known: Link | None) -> bool:
 def _differs(engine: Delivery, one: _One, there: Record | None, now: datetime, found: Compared) -> Difference | None:
     label, known = one.push.label or one.push.name, one.link
     fields = {**one.source.fields, "Id": one.id}
-    mark = plain.source_mark(fields, engine.syncs.reads(one.push.source))
-    is_seen = one.stands is not None and one.stands.source_hash == mark
-    if not is_seen and one.source.modified_at is not None and now - one.source.modified_at < FRESH:
+    if not one.is_seen and one.source.modified_at is not None and now - one.source.modified_at < FRESH:
         return None
     worth = one.push.worth(fields, engine.syncs.context.site) if one.push.worth else None
     currency = _currency(engine, fields, there)
@@ -240,7 +253,7 @@ def _differs(engine: Delivery, one: _One, there: Record | None, now: datetime, f
     if known.target_id != target:
         said = f"The ledger links to {known.target_id}; NetSuite has {target} under the external id."
         return replace(base, what=BROKEN, sentence=said)
-    if not is_seen:
+    if not one.is_seen:
         said = f"Salesforce has a newer save than the one that was delivered (version {known.version})."
         return replace(base, what=OLDER, sentence=said)
     return _amount(engine, one, known, there, base, found)

@@ -158,6 +158,18 @@ def source_mark(fields: Mapping[str, Any], reads: Iterable[str]) -> str:
     return hashlib.sha256(_SORTED.encode(wanted).encode()).hexdigest()[:40]
 
 
+def says_the_same(stored: Mapping[str, Any], fields: Mapping[str, Any], reads: Iterable[str]) -> bool:
+    """Say whether a record says what was *stored* of it; a field that is read only since then is no matter."""
+    if ERASED in stored:
+        return True
+    own, inner = _split(tuple(reads))
+    there = [it for it in own if it in stored]
+    for child, parts in inner.items():
+        rows = stored.get(child) or ()
+        there += [f"{child}.{it}" for it in parts if not rows or any(it in row for row in rows)]
+    return source_mark(stored, there) == source_mark(fields, there)
+
+
 @lru_cache(maxsize=64)  # as many as there are objects
 def _split(reads: tuple[str, ...]) -> tuple[list[str], dict[str, list[str]]]:
     """Return the fields of a record, and those of its lines by the name of their list."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,8 @@ from sqlalchemy import delete
 
 from bridge.ledger import differences
 from bridge.ledger.models import link, message
+from bridge.mapping import text
+from bridge.mapping.syncs import with_fields
 from bridge.mending import mend
 from bridge.ports import Record, Ref
 from bridge.reconcile import compare
@@ -236,3 +239,27 @@ def test_records_are_read_in_lists(house, town):
     reads = house.calls()["getList"] + house.calls()["get"] - before[0]
     assert reads <= len(house.syncs.pushes)
     assert house.calls()["search"] - before[1] <= 2 * len(house.syncs.pushes)
+
+
+def test_a_field_that_is_mapped_since_makes_nothing_older(house, town):
+    """Else every record would differ on the day after a change of bridge.toml."""
+    house.sf.update(town[0][0], Description="Likes ovens")
+    house.push(town[0][0])
+    customer = house.syncs.pushes["customer"]
+    wider = with_fields(customer, {"comments": text("Description")})
+    house.engine.syncs = replace(house.syncs, pushes={**house.syncs.pushes, "customer": wider})
+    house.clock.advance(hours=1)
+
+    assert found(house)[0] == []
+
+
+def test_what_was_never_saved_since_the_package_came_is_not_missing(house, town):
+    """Thousands of old Accounts must not become customers because somebody mends a difference."""
+    old = house.account("From before")
+    house.sf.org.tables["Account"].rows[old]["Bridge_Version__c"] = None
+    house.clock.advance(hours=1)
+
+    listed, report = found(house)
+
+    assert listed == []
+    assert report.in_scope["customer"] == 4

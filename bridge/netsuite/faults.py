@@ -119,6 +119,7 @@ CODES: dict[str, Row] = {
     "RCRD_DSNT_EXIST": _LINK,
     "CANT_UPDATE_LINKED_TRANS_LINES": Row(Means.REFUSE, "Lines that are already billed or received cannot change."),
 }
+TWICE = frozenset(code for code, row in CODES.items() if row is _TWICE)
 
 FAULTS: dict[str, Row] = {
     "exceededconcurrentrequestlimitfault": _BUSY,

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.errors import BridgeError, Rejected
+from bridge.netsuite.faults import TWICE
 from bridge.netsuite.names import Names
 from bridge.netsuite.offered import Offered
 from bridge.ports import Record, Ref, Written
@@ -78,8 +79,16 @@ class Fitting:
             )
 
     def explained(self, record: Record, outcome: Written | BridgeError) -> Written | BridgeError:
-        """Return *outcome*, or the reason why NetSuite refused the record where that is its entity or an item."""
+        """Return *outcome*, or the reason why NetSuite refused the record where that is its entity or an item.
+
+        One that is there under the same name is never taken over by ourselves: people say whether it is the same.
+        """
         entity = _entity(record)
+        if isinstance(outcome, Rejected) and outcome.code in TWICE:
+            name = record.ref.external_id
+            outcome.message += f" If it is the same one, give it the external id {name} by an import in NetSuite, then"
+            outcome.message += " send this again; else change the name."
+            return outcome
         if not isinstance(outcome, Rejected) or outcome.code not in REFUSED or entity is None:
             return outcome
         try:

@@ -221,6 +221,24 @@ def test_a_customer_written_a_moment_ago_is_not_looked_up_again(house):
     assert house.calls()["get"] == reads
 
 
+def test_a_customer_that_accounting_made_by_hand_is_adopted_once_a_person_says_so(house):
+    """Neither a second one is made under another name, nor somebody else's taken over."""
+    there = customer(house, "Acme", "LEGACY-1")
+    lose_external_id(house, there)
+    acme = house.account("Acme")
+
+    told = house.push_one(acme)
+    house.ns.store.set_external_id(house.ns.store.get("customer", there), f"sf-cus-{acme}")
+    operating.replay(house.engine, [house.message("customer", acme).id], actor="pat", reason="it is the same")
+    house.drain()
+
+    assert (told.state, told.error.code, told.error.who) == ("rejected", "UNIQUE_CUST_ID_REQD", "accounting")
+    assert f"give it the external id sf-cus-{acme} by an import" in told.error.message
+    assert house.message("customer", acme).state == "delivered"
+    assert [it.id for it in house.made("customer")] == [there]
+    assert house.links()["customer", acme].target_id == there
+
+
 def test_a_merged_vendor_is_followed_by_its_purchase_order(funded):
     house, acme, _, _, _ = funded
     gone = house.there("vendor", f"sf-ven-{acme}").ref.id

@@ -185,13 +185,11 @@ class Delivery:
 
     def promise_write_back(self, ids: Sequence[str]) -> None:
         """The caller's time is over: what is still open is written back by the bridge, what just settled now."""
-        with self.ledger.write() as writing:
-            writing.connection.execute(
-                update(message)
-                .where(message.c.source_id.in_(list(ids)), message.c.state.in_(OPEN))
-                .values(write_back=True)
-            )
-            settled = [
-                it for it in standing(writing.connection, ids).values() if not is_open(p.state for p in it.parts)
-            ]
-            write_back(writing, [(it.kind, it.id) for it in settled])
+
+        def promise(writing: Writing) -> None:
+            open_ones = update(message).where(message.c.source_id.in_(list(ids)), message.c.state.in_(OPEN))
+            writing.connection.execute(open_ones.values(write_back=True))
+            found = standing(writing.connection, ids).values()
+            write_back(writing, [(it.kind, it.id) for it in found if not is_open(part.state for part in it.parts)])
+
+        self.ledger.commit(promise)  # a delivery may be in its way

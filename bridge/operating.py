@@ -65,11 +65,14 @@ def pause(engine: Delivery, scope: str, *, actor: str, reason: str) -> bool:
 
 def resume(engine: Delivery, scope: str, *, actor: str) -> bool:
     """Go on with *scope*: what waits drains in order."""
-    with engine.ledger.write() as writing:
+
+    def go_on(writing: Writing) -> bool:
         ended = marks.end_pause(writing, scope, actor=actor)
         lanes.reopen(writing.connection, covered(scope, engine.syncs), writing.now)
         writing.wakes.add("*")
-    return ended
+        return ended
+
+    return engine.ledger.commit(go_on)  # it takes many lanes, in no order: deliveries may be in its way
 
 
 def probe(engine: Delivery) -> None:

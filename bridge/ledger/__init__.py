@@ -31,8 +31,8 @@ Result = TypeVar("Result")
 _random = random.SystemRandom()
 
 _PG_NOW = text("SELECT clock_timestamp()")
-# One round trip instead of two; what stands before BEGIN in one message is part of what it begins.
-_PG_BEGIN_AT = "SELECT clock_timestamp(); BEGIN"
+# One round trip; what stands before BEGIN in one message is part of what it begins.
+_PG_BEGIN_AT = "SELECT clock_timestamp(); BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{}s'"
 _PG_BEGIN_STILL = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it; and it
 # would keep the plan that was best while the tables were empty.
@@ -43,6 +43,9 @@ _PG_GIVE_UP = {
     "connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "keepalives_interval": 5,
     "keepalives_count": 2,
 }  # fmt: skip
+# A process that was stopped, or whose machine died, in a transaction would keep its locks for as long as the server
+# believes in the connection: hours. No transaction of ours is idle for longer, for none is open during a call.
+FROZEN_S = 30
 _LOST_TO_ANOTHER = ("40P01", "40001")  # deadlock detected, serialization failure: rolled back for certain
 DEADLOCKS = 3
 BREATH_S = (0.02, 0.1)  # before a transaction is done again
@@ -133,6 +136,7 @@ class Ledger:
             connect_args={name: it for name, it in _PG_GIVE_UP.items() if name not in make_url(self.url).query},
             hide_parameters=True,  # as above
         )
+        begin_at = _PG_BEGIN_AT.format(FROZEN_S)
 
         @event.listens_for(engine, "connect")
         def _plan(raw: Any, record: Any) -> None:
@@ -143,7 +147,7 @@ class Ledger:
         def _begin(connection: Connection) -> None:
             options = connection.get_execution_options()
             if options.get("writes"):
-                began = connection.exec_driver_sql(_PG_BEGIN_AT, execution_options={"no_parameters": True})
+                began = connection.exec_driver_sql(begin_at, execution_options={"no_parameters": True})
                 connection.info["began_at"] = began.scalar_one().astimezone(UTC)
             else:
                 connection.exec_driver_sql(_PG_BEGIN_STILL if options.get("still") else "BEGIN")

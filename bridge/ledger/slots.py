@@ -213,10 +213,10 @@ class LeasedSlots:
                     self._lost.add(n)
 
     def _return_idle(self, now: float) -> None:
-        """Give back what is not needed; while another instance wants a row and all are in use, the next one."""
+        """Give back what is not needed; where all are, the next one that another instance wants."""
         with self._ready:
             old = [n for n, since in self._idle.items() if now - since >= IDLE_S]
-            may_owe = not self._idle and len(self._busy) > 1
+            may_owe = not old and bool(self._busy) and len(self._idle) + len(self._busy) > 1
             self._owed = False
         if not old and not may_owe:
             return

@@ -23,6 +23,7 @@ from bridge.ledger.models import lane, message
 from bridge.outcome import HORIZON, RESOLVE_AFTER, TRIES, retry_after
 from bridge.parents import fetch
 from bridge.ports import Received
+from bridge.receiving import as_received
 from bridge.sweep import sweep
 
 
@@ -1108,3 +1109,24 @@ def test_a_deadlock_ends_with_the_round_done_again(house, ledger_url):
 
     assert sorted(name for name, _ in done) == ["a", "b"]
     assert max(count for _, count in done) > 1, "one of them was ended and done again"
+
+
+def test_a_promise_of_a_write_back_outlives_a_deadlock(house, ledger_url):
+    """Its caller was told 503, and Salesforce never heard of the record again."""
+    if ledger_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer and so no deadlocks")
+    ids = [house.account("One"), house.account("Two")]
+    house.engine.receive([as_received(house.read(it)) for it in ids], origin="callout", correlation="c")
+    first, *_, last = sorted(row.id for row in house.messages("customer"))
+    with house.ledger.write() as writing:
+        writing.connection.execute(update(message).values(write_back=False))
+    promising = threading.Thread(target=house.engine.promise_write_back, args=(ids,))
+
+    with house.ledger.write() as writing:
+        writing.connection.execute(update(message).where(message.c.id == last).values(priority=0))
+        promising.start()
+        time.sleep(0.3)  # it has the first message by now and waits for the last
+        writing.connection.execute(update(message).where(message.c.id == first).values(priority=0))
+    promising.join(20)
+
+    assert [row.write_back for row in house.messages("customer")] == [True, True]

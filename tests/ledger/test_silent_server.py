@@ -1,4 +1,4 @@
-"""A PostgreSQL that vanished without a word, as in a fail-over: nobody waits for it for minutes."""
+"""A PostgreSQL, or another instance, that vanished without a word: nobody waits for it for minutes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import socket
 import time
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bridge import ledger
+from bridge.ledger import marks
 
 
 def test_a_server_that_does_not_answer_counts_as_gone_within_seconds(monkeypatch):
@@ -29,3 +30,32 @@ def test_what_the_url_says_of_time_outs_holds():
     _, given = house.engine.dialect.create_connect_args(house.engine.url)
 
     assert given["connect_timeout"] == "9"
+
+
+def test_an_instance_that_stands_still_in_a_transaction_does_not_hold_up_the_others(postgres_url, monkeypatch):
+    """Its locks would outlast it by hours where its machine died: the server still believes in the connection."""
+    monkeypatch.setattr(ledger, "FROZEN_S", 1)
+    frozen, living = ledger.Ledger(postgres_url), ledger.Ledger(postgres_url)
+    frozen.create()
+    why = ("PAUSED_BY_PERSON", "maintenance")
+
+    found: list[tuple[bool, float]] = []
+
+    def stand_still() -> None:
+        with frozen.write() as stuck:
+            marks.start_pause(stuck, "*netsuite", *why)
+            began = time.monotonic()
+            with living.write() as writing:
+                found.append((marks.start_pause(writing, "*netsuite", *why), time.monotonic() - began))
+
+    with pytest.raises(DBAPIError):
+        stand_still()
+
+    with frozen.write() as writing:
+        still = marks.pauses(writing.connection)
+    [(is_ours, waited_s)] = found
+    assert is_ours
+    assert waited_s < 10
+    assert [it.scope for it in still] == ["*netsuite"]
+    frozen.close()
+    living.close()

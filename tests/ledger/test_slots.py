@@ -237,6 +237,30 @@ def test_an_instance_that_needs_every_row_lets_another_have_one(instance, monkey
             it.join()
 
 
+def test_saves_in_one_instance_let_a_save_in_another_have_the_kept_row(instance, monkeypatch):
+    """It is never idle for long here: people save all the time, and bulk work has all other rows."""
+    monkeypatch.setattr(slots, "IDLE_S", 0.1)
+    first, second = instance(wait_s=20), instance(wait_s=5)
+    end = threading.Event()
+
+    def save() -> None:
+        while not end.is_set():
+            with first.lease(interactive=True):
+                time.sleep(0.01)
+            time.sleep(0.01)
+
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(first.lease(interactive=False))
+        people = threading.Thread(target=save)
+        people.start()
+        stack.callback(people.join)
+        stack.callback(end.set)
+        time.sleep(0.2)
+        with second.lease(interactive=True) as got:
+            assert got
+
+
 def test_the_last_row_in_use_is_not_given_away(instance, monkeypatch):
     monkeypatch.setattr(slots, "IDLE_S", 0.05)
     one, other = instance(limit=2), instance(limit=2)

@@ -39,7 +39,7 @@ from bridge.work import Work
 LOG = logging.getLogger("bridge.carrying")
 PAGE = 200  # records stored, or recorded, in one transaction
 AHEAD = 4  # pages on their way to Salesforce while the next one is compared and stored
-AHEAD_TOGETHER = 1  # the same where many are written together
+AHEAD_TOGETHER = 2  # the same where many are written together
 HELD_S = 30.0  # after that the lane is given back for a moment, so that what failed there can be tried again
 HANDS = 3  # pages that are written at once: while one is recorded and another prepared, Salesforce has work
 HELD_LONG_S = 150.0  # the same where many are gathered, which takes a while
@@ -89,20 +89,30 @@ class Decided:
     unled: str | None = None
     state: str = ""
     values: dict[str, Any] = field(default_factory=dict)
-    row: Begun | None = None
+
+
+@dataclass(slots=True)
+class Carried:
+    """What is stored as being sent. Without its reading: thousands may be gathered, or on their way."""
+
+    row: Begun
+    known: Link | None
+    work: Work | None
+    state: str
+    values: dict[str, Any]
 
 
 class Stream:
     """The way of one pull's records into Salesforce. Use it in a ``with`` block: at its end all was written.
 
-    *together* is how many records are written at once: with 0 each page that is put. So many that Salesforce takes them
-    as a bulk job are gathered where much is to come; they are stored page by page all the same.
+    *together* is how many rows are written at once; with 0, those of each page that is put. Where much is to come, so
+    many are gathered that Salesforce takes them as bulk jobs; they are stored page by page all the same.
     """
 
     def __init__(self, engine: Delivery, sync: Pull, correlation: str) -> None:
         self.engine, self.sync, self.correlation = engine, sync, correlation
         self.together = 0
-        self._gathered: list[Decided] = []
+        self._gathered: list[Carried] = []
         self._pool = ThreadPoolExecutor(HANDS, thread_name_prefix="carrying")
         self._flying: list[Future[None]] = []
         self._leases: list[Lease] = []
@@ -130,7 +140,7 @@ class Stream:
             self._hold(leases)
             self._gathered += begun
             reached("after_pull_store")
-            if len(self._gathered) >= self.together:
+            if sum(len(it.work.records) for it in self._gathered if it.work) >= self.together:
                 self._fly()
         except BaseException:
             gathered, self._gathered = self._gathered, []
@@ -232,7 +242,7 @@ class Stream:
 
     # --- store, write, record ---
 
-    def _begin(self, decided: Sequence[Decided], writing: Writing) -> tuple[int, list[Decided], list[Lease]]:
+    def _begin(self, decided: Sequence[Decided], writing: Writing) -> tuple[int, list[Carried], list[Lease]]:
         """Store all; those that nothing is in the way of as being sent. Returns the lease under which they are."""
         name, connection = self.sync.name, writing.connection
         leases = self._lease(writing)
@@ -245,9 +255,11 @@ class Stream:
         stored = len(messages.accept(writing, late, self.correlation))
         waits = {it.reading.new.source_id: it.unled for it in free}
         ids = messages.begin(writing, [it.reading.new for it in free], self.correlation, waits)
-        begun = [it for it in free if it.reading.new.source_id in ids]
-        for it in begun:
-            it.row = self._row(it.reading.new, ids[it.reading.new.source_id], writing.now)
+        begun = [
+            Carried(self._row(it.reading.new, ids[it.reading.new.source_id], writing.now), it.known, it.work, it.state,
+                    it.values)
+            for it in free if it.reading.new.source_id in ids
+        ]  # fmt: skip
         return stored + len(begun), begun, leases
 
     def _led_since(self, connection: Connection, decided: Sequence[Decided]) -> set[str]:
@@ -272,13 +284,13 @@ class Stream:
             self.correlation, now, now,
         )  # fmt: skip
 
-    def _not_sent(self, begun: Iterable[Decided], writing: Writing) -> None:
+    def _not_sent(self, begun: Iterable[Carried], writing: Writing) -> None:
         changes = messages.Changes(writing)
         for it in begun:
             changes.set(_as_row(it), DEFERRED, due_at=writing.now, code="NOT_SENT", who="nobody", attempts=0)
         changes.flush()
 
-    def _carry(self, begun: list[Decided], leases: list[Lease], keeper: Keeper) -> None:
+    def _carry(self, begun: list[Carried], leases: list[Lease], keeper: Keeper) -> None:
         """Write what was put to Salesforce and record what became of it, page by page: saves get in between."""
         works: list[Work] = []
         for it in begun:
@@ -292,7 +304,7 @@ class Stream:
         paused: list[str] = []
         for start in range(0, len(begun), PAGE):
             page = begun[start : start + PAGE]
-            own = [sent[it.row.id] for it in page if it.row is not None and it.row.id in sent]
+            own = [sent[it.row.id] for it in page if it.row.id in sent]
             paused += self.engine.ledger.commit(partial(self._record, page, own, leases))
             reached("after_commit")
         for scope in dict.fromkeys(paused):
@@ -311,7 +323,7 @@ class Stream:
             return [Sent(work, unsure) for work in works]
 
     def _record(
-        self, begun: Sequence[Decided], sent: Sequence[Sent], leases: Sequence[Lease], writing: Writing
+        self, begun: Sequence[Carried], sent: Sequence[Sent], leases: Sequence[Lease], writing: Writing
     ) -> list[str]:
         held = lanes.still_held(writing.connection, leases)
         if held:
@@ -320,7 +332,7 @@ class Stream:
             for it in begun:
                 if it.work is None:
                     changes.set(_as_row(it), it.state, **it.values)
-                if it.state == UNCHANGED and it.known is not None and it.row is not None:
+                if it.state == UNCHANGED and it.known is not None:
                     settled.append(replace(it.known, version=it.row.version, modified_at=it.row.modified_at))
             changes.flush()
             links.save(writing, settled)
@@ -329,5 +341,5 @@ class Stream:
         return paused
 
 
-def _as_row(it: Decided) -> Row[Any]:
+def _as_row(it: Carried) -> Row[Any]:
     return cast("Row[Any]", it.row)

@@ -27,7 +27,7 @@ from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
 # More records than that are written by bulk jobs. By collections of 200 rows, 10,000 orders of five lines take 300 of
 # the day's calls, which no organisation misses; ten times as many take a fifth of the 15,000 of the smallest ones.
 MUCH = 10_000
-TOGETHER = 2_100  # records of one bulk job: Salesforce advises one above 2,000 rows, and they are all in memory
+TOGETHER = 7_500  # rows gathered for that; Salesforce advises a job above 2,000 of one object, and all are in memory
 SETTLE = timedelta(minutes=2)  # NetSuite's index may lag behind its clock, so a window ends a little in its past
 FIRST = timedelta(days=1)  # how far back the very first window reaches; a backfill names its own start
 OVERLAP = {"customerPayment": timedelta(hours=24)}

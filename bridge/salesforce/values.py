@@ -113,12 +113,17 @@ def wire_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
             if value.id is not None:
                 made[name] = _checked_id(name, value.id)
             elif value.external_id is not None:
-                made[relationship(name)] = {UPSERT_KEY: value.external_id}
+                made[relationship(name)] = _by_key(value.external_id)
             else:
                 raise _unwritable(name, "refers to a record without saying which")
         else:
             made[name] = _checked(name, value)
     return made
+
+
+@lru_cache(maxsize=256)  # the lines of an order share it
+def _by_key(external_id: str) -> Mapping[str, str]:
+    return {UPSERT_KEY: external_id}
 
 
 def _checked_id(name: str, value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import itertools
 import json
 import os
 import re
@@ -29,6 +28,7 @@ from bridge.ports import Record, Ref
 LARGE, FULL, SCRIPTED = 10_000, 100_000, 900  # the script reads one page
 CPU_MS, GROWTH_MB, SLOWER, LESS_CPU, NOTHING_S = 1.2, 50, 1.3, 4, 0.3
 SIDE_BY_SIDE = 5  # as the bridge calls Salesforce
+POLL_S = 0.02  # how often the bare client looks whether a bulk job has ended; the bridge looks less often
 
 
 def measure(full: bool) -> Iterator[Figure]:
@@ -171,7 +171,7 @@ class _Ready:
         read, write = self._searches(seen / "netsuite"), self._writes(seen / "salesforce")
         with ThreadPoolExecutor(hands) as pool:
             began = time.perf_counter()
-            for it in [pool.submit(_in_order, *read), pool.submit(_in_groups, *write)]:
+            for it in [pool.submit(_in_order, *read), pool.submit(_written, *write)]:
                 it.result()
             return time.perf_counter() - began
 
@@ -179,11 +179,19 @@ class _Ready:
         found = [it for it in sorted(folder.iterdir()) if b'"search' in it.read_bytes().split(b"\n", 1)[0]]
         return self.stage.netsuite.url, found
 
-    def _writes(self, folder: Path) -> tuple[str, list[list[Path]]]:
-        """The writes, in the groups in which they may go side by side: the orders of a page, then their lines."""
-        paths = [it for it in sorted(folder.iterdir()) if b"composite/sobjects" in it.read_bytes().split(b"\n", 1)[0]]
-        groups = itertools.groupby(paths, key=lambda it: json.loads(it.read_bytes().split(b"\n", 1)[0])["path"])
-        return self.stage.salesforce.url, [list(own) for _, own in groups]
+    def _writes(self, folder: Path) -> tuple[str, list[list[Path]], list[list[Path]]]:
+        """The writes: collections, by object, each of which may go side by side; and bulk jobs, one after the other."""
+        calls: dict[str, list[Path]] = {}
+        jobs: list[list[Path]] = []
+        for it in sorted(folder.iterdir()):
+            head = json.loads(it.read_bytes().split(b"\n", 1)[0])
+            if "composite/sobjects" in head["path"]:
+                calls.setdefault(head["path"], []).append(it)
+            elif head["path"].endswith("/jobs/ingest"):
+                jobs.append([it])
+            elif "/jobs/ingest/" in head["path"] and head["method"] in ("PUT", "PATCH"):
+                jobs[-1].append(it)
+        return self.stage.salesforce.url, list(calls.values()), jobs
 
 
 def _in_order(url: str, paths: list[Path]) -> None:
@@ -204,7 +212,7 @@ def _in_order(url: str, paths: list[Path]) -> None:
         _send(line, head, netsuite._wire.signed(envelope, {name: text or "" for name, text in kept.items()}), {})
 
 
-def _in_groups(url: str, groups: list[list[Path]]) -> None:
+def _written(url: str, groups: list[list[Path]], jobs: list[list[Path]]) -> None:
     words = {"grant_type": "client_credentials", "client_id": "sandbox-consumer-key",
              "client_secret": "sandbox-consumer-secret"}  # fmt: skip
     token = requests.post(f"{url}/services/oauth2/token", data=words, timeout=30).json()["access_token"]
@@ -221,6 +229,25 @@ def _in_groups(url: str, groups: list[list[Path]]) -> None:
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for group in groups:
             list(pool.map(one, group))
+    for job in jobs:
+        _done(lines[0], job, {"Authorization": f"Bearer {token}"})
+
+
+def _done(line: http.client.HTTPConnection, job: list[Path], more: dict[str, str]) -> None:
+    """Do a bulk job again, and read what became of its rows."""
+    (opened, body), *rest = map(_request, job)
+    made = json.loads(_send(line, opened, body, more))["id"]
+    path = f"{opened['path']}/{made}"
+    for head, body in rest:
+        part = "/batches" if head["method"] == "PUT" else ""
+        _send(line, {**head, "path": path + part}, body, more)
+    look = {**opened, "method": "GET", "path": path, "type": ""}
+    while json.loads(_send(line, look, b"", more))["state"] != "JobComplete":
+        time.sleep(POLL_S)
+    for name in ("successfulResults", "failedResults", "unprocessedrecords"):
+        told = _send(line, {**look, "path": f"{path}/{name}/", "accept": "text/csv"}, b"", more)
+        if name != "successfulResults" and told.count(b"\n") > 1:
+            raise RuntimeError(f"rows of a job were refused: {told[:300]!r}")
 
 
 def _request(path: Path) -> tuple[dict[str, str], bytes]:
@@ -228,7 +255,7 @@ def _request(path: Path) -> tuple[dict[str, str], bytes]:
     return json.loads(head), body
 
 
-def _send(line: http.client.HTTPConnection, head: dict[str, str], body: bytes, more: dict[str, str]) -> None:
+def _send(line: http.client.HTTPConnection, head: dict[str, str], body: bytes, more: dict[str, str]) -> bytes:
     headers = {"Content-Type": head["type"], "SOAPAction": head["action"], "Accept": head["accept"], **more}
     target = head["path"] + (f"?{head['query']}" if head["query"] else "")
     line.request(head["method"], target, body, {name: text for name, text in headers.items() if text})
@@ -236,3 +263,4 @@ def _send(line: http.client.HTTPConnection, head: dict[str, str], body: bytes, m
     said = answer.read()
     if answer.status >= 300 or re.search(rb'isSuccess="false"|"success":\s*false', said):
         raise RuntimeError(f"{answer.status}: {said[:300]!r}")
+    return said

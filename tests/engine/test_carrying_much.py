@@ -19,9 +19,9 @@ ORDERS = 45
 
 @pytest.fixture
 def orders(house, monkeypatch):
-    """Forty-five orders of one line, which are much here: forty are one bulk job, and above thirty is much."""
+    """Forty-five orders of one line: above thirty is much here, and eighty-five rows are gathered."""
     monkeypatch.setattr(pulling, "MUCH", 30)
-    monkeypatch.setattr(pulling, "TOGETHER", 40)
+    monkeypatch.setattr(pulling, "TOGETHER", 85)
     monkeypatch.setattr(pulling, "PAGE", 20)
     monkeypatch.setattr(house.engine.salesforce._writer, "_bulk_above", 25)
     house.push_one(house.application(house.account("Acme"), ("Wire Fee", "25.00")))

@@ -131,7 +131,7 @@ import sys
 from bridge import pulling
 from bridge.cli import app
 from bridge.salesforce.rest import RestSalesforce
-pulling.MUCH, pulling.TOGETHER = 200, 150
+pulling.MUCH, pulling.TOGETHER = 200, 300
 RestSalesforce.__init__.__kwdefaults__["bulk_above"] = 100
 sys.argv = ["bridge", *sys.argv[1:]]
 app()
@@ -147,7 +147,7 @@ def test_a_backfill_by_bulk_jobs_that_is_killed_doubles_nothing(town, house, tmp
     for record_id in (account, town.application(account)):
         here.post(*town.callout(record_id))
     here.recover()
-    years_of_orders(town, 600)
+    years_of_orders(town, 1000)
     command = [sys.executable, "-c", BULK, "pull", "orders",
                "--since", SINCE.strftime("%Y-%m-%d"), "--until", UNTIL.strftime("%Y-%m-%d")]  # fmt: skip
     killed = 0
@@ -168,8 +168,8 @@ def test_a_backfill_by_bulk_jobs_that_is_killed_doubles_nothing(town, house, tmp
 
     assert killed == 2, log.read_text()
     assert found.ties, found.sentence()
-    assert (found.counted, found.read, found.written) == (600, 600, 600)
-    assert len({it["NetSuite_Id__c"] for it in rows}) == len(rows) == 600
+    assert (found.counted, found.read, found.written) == (1000, 1000, 1000)
+    assert len({it["NetSuite_Id__c"] for it in rows}) == len(rows) == 1000
     assert set(lines.values()) == {1}
     assert min(jobs["NetSuite_Order__c"], jobs["NetSuite_Order_Line__c"]) >= 2, jobs
     here.check()

@@ -35,7 +35,8 @@ class Mirrored:
     @property
     def mark(self) -> str:
         """A hash of what is to be written, the same for the same values."""
-        return plain.fingerprint([[it.ref, dict(it.fields)] for it in self.records])
+        rows = ([it.ref, it.fields if type(it.fields) is dict else dict(it.fields)] for it in self.records)
+        return plain.fingerprint(list(rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,11 @@ def loads(text: str) -> Any:
     return _DECODER.decode(text)
 
 
+def digest(text: str) -> str:
+    """Return a hash of what `dumps` returned: other than a `fingerprint` it tells 1.0 from 1.00."""
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
 def fingerprint(value: Any) -> str:
     """Return a hash of *value* that does not depend on the order of its keys; amounts of equal worth are equal."""
     _refuse_floats(value)
@@ -127,7 +132,7 @@ def _refuse_floats(value: Any) -> None:
 
 def _worth(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return {"$d": str(Decimal(0) if value == 0 else value.normalize(_EXACT))}
+        return {"$d": str(value.normalize(_EXACT)) if value else "0"}
     return _tagged(value)
 
 

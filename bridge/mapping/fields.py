@@ -26,9 +26,9 @@ def _names(source: str) -> tuple[str, ...]:
 
 
 @cache
-def _form(source: str) -> str:
-    """Return the template *source* with ``%s`` where a field goes."""
-    return "%s".join(re.split(r"\{\w+\}", source.replace("%", "%%")))
+def _form(source: str) -> tuple[tuple[str, ...], str]:
+    """Return the fields that the template *source* names, and itself with ``%s`` where each goes."""
+    return _names(source), "%s".join(re.split(r"\{\w+\}", source.replace("%", "%%")))
 
 
 @lru_cache(maxsize=4096)  # the records of a page share their days
@@ -53,11 +53,11 @@ class text:
 
     def value(self, source: Fields, context: Context) -> Any:
         got = self._filled(source) if "{" in self.source else source.get(self.source, ABSENT)
-        if blank(got):
-            if self.required:
-                raise missing(self.reads()[0])
-            return None if got == "" else got
-        if type(got) is not str:
+        if type(got) is not str or not got:
+            if blank(got):
+                if self.required:
+                    raise missing(self.reads()[0])
+                return None if got == "" else got
             got = plain(got)
         # What can be printed is written without a closer look, as nearly all is.
         if not got.isprintable() and UNWRITABLE.search(got):
@@ -80,12 +80,14 @@ class text:
 
     def _filled(self, source: Fields) -> Any:
         """Return the template with its fields filled in; None where they are all blank, ABSENT where none was sent."""
-        names, form = _names(self.source), _form(self.source)
-        parts = [source.get(name) for name in names]
-        if not self.required and not any(map(source.__contains__, names)):
-            return ABSENT
-        words = ["" if it is None else it if type(it) is str else plain(it) for it in parts]
-        return (form % tuple(words)).strip() if any(words) else None
+        names, form = _form(self.source)
+        words = []
+        for name in names:
+            it = source.get(name)
+            words.append(it if type(it) is str else "" if it is None else plain(it))
+        if any(words):
+            return (form % tuple(words)).strip()
+        return None if self.required or any(map(source.__contains__, names)) else ABSENT
 
     def describe(self) -> str:
         extra = (f", at most {self.limit}" if self.limit else "") + (", required" if self.required else "")

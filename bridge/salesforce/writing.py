@@ -323,13 +323,13 @@ def settled(rows: Sequence[Row], answer: Any) -> list[Outcome]:
         count = len(answer) if isinstance(answer, list) else 0
         return [_in_doubt(f"{count} answers for {len(rows)} records")] * len(rows)
     made = [_outcome(row, item) for row, item in zip(rows, answer, strict=True)]
-    if any(_code(it) == "WRONG_ORDER" for it in made):
+    if any(type(it) is Uncertain and it.code == "WRONG_ORDER" for it in made):
         return [_in_doubt("the answers are not in the order of the records")] * len(rows)
     return made
 
 
 def _outcome(row: Row, item: Any) -> Outcome:
-    success = item.get("success") if isinstance(item, Mapping) else None
+    success = item.get("success") if type(item) is dict else None
     if success is True:
         try:
             found = id18(item.get("id"))

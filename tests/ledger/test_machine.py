@@ -76,7 +76,8 @@ class Books:
         return found
 
     def get(self, refs: Any, fields: Any = (), *, interactive: bool = False) -> list[Record | None]:
-        return [self.records.get(str(it.external_id)) for it in refs]
+        by_id = {it.ref.id: it for it in self.records.values()}
+        return [self.records.get(it.external_id) if it.external_id else by_id.get(it.id) for it in refs]
 
     def url(self, ref: Ref) -> str | None:
         return None

@@ -58,10 +58,12 @@ class Fitting:
         wrong = _misfit(record, own, self._names) if own is not None else None
         if wrong is not None:
             raise wrong
-        self._check_items(record, entity, interactive)
+        self._check_items(record, entity, own, interactive)
 
-    def _check_items(self, record: Record, entity: Ref, interactive: bool) -> None:
-        subsidiary, lines = record.fields.get("subsidiary"), record.fields.get("itemList") or ()
+    def _check_items(self, record: Record, entity: Ref, own: Own | None, interactive: bool) -> None:
+        # An order that names no subsidiary gets its customer's.
+        subsidiary = record.fields.get("subsidiary") or (own and own.subsidiary)
+        lines = record.fields.get("itemList") or ()
         if entity.id is None or not isinstance(subsidiary, Ref) or subsidiary.id is None:
             return  # without subsidiaries every item is everybody's
         items = {it.id: it for line in lines if isinstance(it := line.get("item"), Ref) and it.id is not None}
@@ -70,9 +72,9 @@ class Fitting:
         kind = record.ref.kind
         missing = self._offered.missing(kind, entity.id, subsidiary.id, items, interactive=interactive)
         if missing:
-            item, own = items[min(missing)], subsidiary.name or subsidiary.id
+            item, where = items[min(missing)], subsidiary.name or subsidiary.id
             raise Rejected(
-                f"The item {item.name or item.id} is not one of {own} in NetSuite.",
+                f"The item {item.name or item.id} is not one of {where} in NetSuite.",
                 code="ITEM_NOT_OF_SUBSIDIARY",
                 who="accounting",
                 field="itemList.item",
@@ -95,20 +97,20 @@ class Fitting:
             own = self._look_up(entity)
             wrong = _misfit(record, own, self._names) if own is not None else None
             if wrong is None and "item" in (outcome.detail or outcome.message).lower():
-                wrong = self._wrong_item(record, entity)
+                wrong = self._wrong_item(record, entity, own)
         except BridgeError:
             return outcome  # NetSuite's own words must do
         if wrong is not None:
             wrong.detail = outcome.detail
         return wrong or outcome
 
-    def _wrong_item(self, record: Record, entity: Ref) -> Rejected | None:
+    def _wrong_item(self, record: Record, entity: Ref, own: Own | None) -> Rejected | None:
         """Look at the items anew: one may have been made inactive, or taken from the subsidiary, in the last hour."""
         unknown = self._names.learn([record])
         self._offered.forget()
         try:
             if not unknown:
-                self._check_items(self._names.resolve(record, interactive=False), entity, False)
+                self._check_items(self._names.resolve(record, interactive=False), entity, own, False)
         except Rejected as error:
             unknown.append(error)
         return next((it for it in unknown if isinstance(it, Rejected)), None)

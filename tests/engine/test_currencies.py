@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bridge.errors import Rejected
+from bridge.overlay import site_syncs
 from bridge.ports import Record, Ref
 from bridge.sandbox.netsuite_lookups import Lookups
 from bridge.sandbox.netsuite_rules import Refusal
 from bridge.sandbox.netsuite_store import Link
+from bridge.site import parse
 
 ROOT = Path(__file__).parents[2]
 FIELD = "custbody_application"
@@ -79,6 +82,38 @@ def test_amounts_of_two_currencies_are_never_added_up_as_they_are(house, funded)
     rows, (remitted, _) = shown(house, oven)
     assert [row[2] is None for row in rows] == [True, False]
     assert remitted == Decimal("209.12")
+
+
+def test_a_payment_over_two_applications_reversed_and_applied_again_after_the_rate_changed(house, funded):
+    """Each by the rate of the payment's day as NetSuite has it then; the other Application's dollars stay dollars."""
+    oven, customer = funded
+    truck = house.application(house.sf.row(oven)["AccountId"], ("Wire Fee", "25.00"), Name="Acme truck")
+    house.push_one(truck)
+    parts = (("333.33", oven, "EUR"), ("166.67", truck, "EUR"), ("10.01", truck, "USD"))
+    payments = []
+    for amount, whose, currency in parts:
+        payment = house.ns.admin.pay(customer.id, amount, currency=currency, date="2026-11-20")
+        house.ns.admin.edit({FIELD: whose}, kind="customerPayment", id=payment.id)
+        payments.append(payment)
+
+    def pulled():
+        house.clock.advance(hours=2)
+        house.pull("remittance")
+        return [Decimal(str(house.sf.row(it)["Remitted_Amount__c"])) for it in (oven, truck)]
+
+    first = pulled()
+    for payment in payments[:2]:
+        house.ns.admin.void(id=payment.id)
+    reversed_ = pulled()
+    for payment, (amount, _, _) in zip(payments[:2], parts, strict=False):
+        house.ns.admin.edit_payment(amount, {}, id=payment.id)
+        house.ns.admin.edit({"tranDate": "2026-11-21"}, kind="customerPayment", id=payment.id)
+    again = pulled()
+
+    # 333.33 and 166.67 by 1.0873, then by 1.0912, each rounded half up; 10.01 is in dollars.
+    assert first == [Decimal("362.43"), Decimal("181.22") + Decimal("10.01")]
+    assert reversed_ == [Decimal("0.00"), Decimal("10.01")]
+    assert again == [Decimal("363.73"), Decimal("181.87") + Decimal("10.01")]
 
 
 def test_a_rate_that_netsuite_does_not_have_is_told_and_nothing_is_guessed(house, funded):
@@ -241,6 +276,48 @@ def test_where_netsuite_does_not_tell_the_items_of_a_subsidiary_orders_go_out(ho
     house.push_one(oven)
 
     assert house.states("sales_order", oven) == ["delivered"]
+
+
+def test_an_order_that_names_no_subsidiary_is_judged_by_its_customers(house):
+    """Its customer's subsidiary is known from NetSuite's first refusal on."""
+    house.push_one(house.account("Acme"))
+    (customer,) = house.made("customer")
+    house.ns.admin.restrict(item=item_of(house, "Legal Fee").id, subsidiaries=["2"])
+    order = Record(
+        Ref("salesOrder", external_id="sf-so-0065e0000000001AAA"),
+        {"entity": Ref("customer", id=customer.id),
+         "itemList": [{"item": Ref("item", name="Legal Fee"), "quantity": Decimal(1), "amount": Decimal(25)}]},
+    )  # fmt: skip
+
+    (first,) = house.netsuite.upsert([order])
+    writes = house.writes()
+    (second,) = house.netsuite.upsert([order])
+
+    for outcome in (first, second):
+        assert outcome.code == "ITEM_NOT_OF_SUBSIDIARY"
+        assert outcome.message == "The item Legal Fee is not one of Parent Company in NetSuite."
+    assert house.writes() == writes
+
+
+def test_the_rule_of_the_site_picks_the_subsidiary(house):
+    """F-90: by a field of the Account, in the words of the site."""
+    overlay = {"choice": "Region__c", "ref": "subsidiary", "table": {"East": "Funding East", "West": "Parent Company"}}
+    site, _ = parse({"fees": {"Wire Fee": {"sale_item": "Wire Fee"}}, "site": {"subsidiary": "Parent Company"},
+                     "sync": {"customer": {"fields": {"subsidiary": overlay}}}})  # fmt: skip
+    push, context = (declared := site_syncs(site)).pushes["customer"], declared.context
+
+    made = [
+        push.record(f"0015e000000000{number}AAA", {"Name": f"Acme {region}", "Region__c": region}, context)
+        for number, region in enumerate(("East", "West"), 1)
+    ]
+    house.netsuite.upsert(made)
+    with pytest.raises(Rejected) as refused:
+        push.record("0015e0000000003AAA", {"Name": "Acme North", "Region__c": "North"}, context)
+
+    assert {it.fields["companyName"]: it.fields["subsidiary"].id for it in house.made("customer")} == {
+        "Acme East": "2", "Acme West": "1",
+    }  # fmt: skip
+    assert "North" in refused.value.message
 
 
 def test_a_currency_that_netsuite_does_not_have_is_refused_before_sending(house):

@@ -12,10 +12,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, union_all, update
 
 from bridge.ledger import Ledger, Writing
-from bridge.ledger.desk_models import known_person, session
+from bridge.ledger.desk_models import account, known_person, session
 
 ROLES = ("viewer", "operator", "accountant", "administrator", "auditor")
 IDLE, LONGEST = timedelta(minutes=30), timedelta(hours=12)
@@ -124,9 +124,15 @@ def called(writing: Writing, subject: str, name: str) -> str:
     if kept is not None:
         return str(kept)
     wanted, number = name[:LONGEST_NAME], 1
-    taken = select(known_person.c.subject)
-    while writing.connection.execute(taken.where(known_person.c.name == wanted)).first() is not None:
-        number += 1  # another person had that name before
+    while _is_taken(writing, wanted):
+        number += 1
         wanted = f"{name[: LONGEST_NAME - 5]} {number}"
     writing.connection.execute(insert(known_person).values(subject=key, name=wanted))
     return wanted
+
+
+def _is_taken(writing: Writing, name: str) -> bool:
+    """Say whether another person, or a local account, has that name: in the audit they must not be one."""
+    here = select(account.c.name).where(account.c.name == name)
+    there = select(known_person.c.name).where(known_person.c.name == name)
+    return writing.connection.execute(union_all(here, there)).first() is not None

@@ -26,7 +26,6 @@ from bridge.web.oidc import Leaving, NotSignedIn, Oidc
 
 LOG = logging.getLogger("bridge.console")
 TRIES, WINDOW_S, ADDRESSES = 30, 300.0, 2_000  # from one address; and how many addresses are remembered
-FORM = "bridge-form"
 LOCAL, PROVIDER = "local", "oidc"  # ways to come in
 LATE = "This sign-in was not begun here, or it took too long. Try again."
 WAIT = "There were too many wrong tries. Wait a while and try again."
@@ -72,6 +71,11 @@ class Entrance:
     asks_code: bool
     tries: Tries = field(default_factory=Tries)
 
+    @property
+    def form_cookie(self) -> str:
+        """Return the cookie that a form of this page must fit; another host of the same domain cannot set it."""
+        return f"{self.access.cookie}-form"
+
     def page(self, sentence: str = "", status: int = 200) -> Response:
         """Return the page that offers every way there is."""
         word = secrets.token_urlsafe(24)
@@ -90,12 +94,14 @@ class Entrance:
         )
         answer = make_response(text, status)
         secure = self.access.is_secure
-        answer.set_cookie(FORM, word, max_age=3600, secure=secure, httponly=True, samesite="Strict", path="/")
+        answer.set_cookie(
+            self.form_cookie, word, max_age=3600, secure=secure, httponly=True, samesite="Strict", path="/"
+        )
         return answer
 
     def refusal(self) -> Response | None:
         """Return what is said to a form that is not ours or comes too often."""
-        word = request.cookies.get(FORM, "")
+        word = request.cookies.get(self.form_cookie, "")
         if not word or not hmac.compare_digest(request.form.get("form", "").encode(), word.encode()):
             return self.page("The page was too old. Try again.", 403)
         return self.flood()

@@ -11,7 +11,7 @@ from statistics import median
 import requests
 from figures import Figure, ms
 from postgres import server
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from bridge import playground
 from bridge.ledger import Ledger
@@ -109,7 +109,8 @@ def fill(url: str, messages: int, audit: int) -> None:
     with ledger.write() as writing:
         for statement in (insert, trail, links, names, tally, places):
             writing.connection.exec_driver_sql(statement.replace("%", "%%") if not lite else statement)
-    with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    # An engine of its own: the ledger's begins every transaction itself, and PostgreSQL tidies up in none.
+    with create_engine(ledger.url, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("ANALYZE" if lite else "VACUUM ANALYZE"))  # as PostgreSQL does by itself in time
     ledger.close()
 

@@ -296,6 +296,7 @@ def test_behind_https_the_cookie_is_for_this_host_alone(house: Playground) -> No
     client = app.test_client()  # type: ignore[attr-defined]
 
     page = client.get("/sign-in", base_url="https://bridge.example.com")
+    assert page.headers["Set-Cookie"].startswith("__Host-bridge-form=")
     form = page.get_data(as_text=True).split('name="form" value="')[1].split('"')[0]
     data = {"form": form, "name": "viewer", "password": PASSWORD}
     answer = client.post("/sign-in/local", data=data, base_url="https://bridge.example.com")

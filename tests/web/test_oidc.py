@@ -19,7 +19,7 @@ from bridge.playground import Playground
 from bridge.web.oidc import NotSignedIn, Oidc
 from bridge.web.oidc import Provider as Given
 from tests.web.fake_provider import CLIENT, SECRET, Provider
-from tests.web.people import Browser
+from tests.web.people import Browser, make_account
 
 SITE = """
 [console]
@@ -281,10 +281,11 @@ def test_a_user_name_that_is_anothers_address_makes_nobody_that_person(browser: 
 
 
 def test_a_person_keeps_their_name_here_and_nobody_else_gets_it(house: Playground, provider: Provider) -> None:
-    """Else one person could ask under one name and approve under another."""
+    """Else one person could ask under one name and approve under another; nor is it that of a local account."""
     provider.reset()
+    make_account(house.bridge.ledger, "glass", "viewer")
     seen = []
-    for subject, name in (("s1", "carl"), ("s1", "carla"), ("s2", "carl")):
+    for subject, name in (("s1", "carl"), ("s1", "carla"), ("s2", "carl"), ("s3", "glass")):
         provider.redirect_uri = f"{house.console.url}/sign-in/back"
         provider.who = {"sub": subject, "preferred_username": name, "groups": ["Accounting"]}
         browser = Browser(house.console.url)
@@ -293,7 +294,7 @@ def test_a_person_keeps_their_name_here_and_nobody_else_gets_it(house: Playgroun
         assert found is not None
         seen.append(found.name)
 
-    assert seen == ["carl", "carl", "carl 2"]
+    assert seen == ["carl", "carl", "carl 2", "glass 2"]
 
 
 def test_a_link_that_begins_a_sign_in_ends_nobodys_session(browser: Browser) -> None:

@@ -31,7 +31,6 @@ from bridge.pulling import pages
 PAGE = 500  # Salesforce records compared at a time; of each sync at most as many are in one getList
 EVER = datetime(2000, 1, 1, tzinfo=UTC)  # before anything that either system holds
 FRESH = timedelta(minutes=30)  # a save that no callout brought is the sweep's business first
-LISTS = (*LINE_LISTS, "applyList")
 FAMILY = "reconcile"
 
 Progress = Callable[[str, int], None]  # of what, how many were read
@@ -285,11 +284,15 @@ def _amount(
 
 
 def _amounts(wanted: Fields, fields: Fields) -> dict[str, Decimal]:
-    """Return the sums of each list's amounts, and numbers of the record itself, of what *wanted* writes."""
+    """Return the sums of each list's amounts, and numbers of the record itself, of what *wanted* writes.
+
+    What a credit is applied to is accounting's to change; of a refund it is all there is.
+    """
+    lists = [it for it in LINE_LISTS if wanted.get(it)] or ["applyList"]
     found: dict[str, Decimal] = {}
     for name, value in wanted.items():
         got = fields.get(name)
-        if name in LISTS and value:
+        if name in lists and value:
             rows = [it for it in got or () if it.get("apply", True)]
             found[name] = sum((Decimal(it.get("amount") or 0) for it in rows), Decimal(0))
         elif isinstance(value, Decimal) and isinstance(got, Decimal | int):
@@ -382,6 +385,7 @@ def _report(engine: Delivery, found: Compared) -> None:
         )
         for sync, counts in by_sync.items()
     ]  # fmt: skip
+    families = (FAMILY,) if told or found.left_out else (FAMILY, "recovery")  # what was lost is there again
     with engine.ledger.write() as writing:
         incidents.report(writing, told)
-        incidents.end(writing, (FAMILY,), [it.key for it in told])
+        incidents.end(writing, families, [it.key for it in told])

@@ -15,6 +15,7 @@ from bridge.mapping.syncs import with_fields
 from bridge.mending import mend
 from bridge.ports import Record, Ref
 from bridge.reconcile import compare
+from tests.engine import test_credits as crediting
 
 SYNCS = ("customer", "vendor", "contact", "sales_order", "purchase_order", "broker_commission")
 
@@ -263,3 +264,30 @@ def test_what_was_never_saved_since_the_package_came_is_not_missing(house, town)
 
     assert listed == []
     assert report.in_scope["customer"] == 4
+
+
+def test_bills_credits_and_refunds_are_compared_by_their_amounts(other_site):
+    """A refund has no lines, and what a credit is applied to is accounting's to change."""
+    house = other_site(commission="vendor_bill", **crediting.SITE)
+    broker = house.account("Broker")
+    acme, _, invoice = crediting.bill(house, fee="500.00")
+    brokered = house.application(acme, ("Wire Fee", "25.00"), Broker__c=broker, Commission_Amount__c="750.00")
+    house.push(broker, acme, brokered)
+    crediting.pay(house, acme, invoice, "450.00")
+    crediting.pulled(house)
+    house.push(crediting.approved(house, invoice, "120.25", "Refund"))
+    house.drain()
+    house.clock.advance(hours=2)
+
+    listed, report = found(house)
+    (bill,) = house.made("vendorBill")
+    bill.lists["expenseList"][0]["amount"] = "750.01"
+    house.ns.store.changed(bill)
+    altered, _ = found(house)
+
+    assert listed == []
+    sums = {sync: (it.count, it.ours, it.theirs) for (sync, _), it in report.sums.items()}
+    assert sums["broker_commission"] == (1, Decimal("750.00"), Decimal("750.00"))
+    assert sums["credit_memo"] == (1, Decimal("120.25"), Decimal("120.25"))
+    assert sums["customer_refund"] == (1, Decimal("70.25"), Decimal("70.25"))
+    assert altered == [("broker_commission", "amount", brokered)]

@@ -17,6 +17,8 @@ from bridge.ports import Record, Ref
 from bridge.reconcile import compare
 from tests.engine import test_credits as crediting
 
+only_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)  # it is not about the database
+
 SYNCS = ("customer", "vendor", "contact", "sales_order", "purchase_order", "broker_commission")
 
 
@@ -175,6 +177,7 @@ def test_a_save_that_the_ledger_never_saw_is_older_there(house, town):
     assert found(house)[0] == []
 
 
+@only_sqlite
 def test_a_link_that_leads_astray_is_mended(house, town):
     (acme, _), (other, _), _ = town
     right, wrong = house.links()["customer", acme].target_id, house.links()["customer", other].target_id
@@ -191,6 +194,7 @@ def test_a_link_that_leads_astray_is_mended(house, town):
     assert found(house)[0] == []
 
 
+@only_sqlite
 def test_a_deleted_customer_is_put_on_a_desk_not_made_anew(house, town):
     acme = house.account("Prospect")
     house.push(acme)
@@ -208,6 +212,7 @@ def test_a_deleted_customer_is_put_on_a_desk_not_made_anew(house, town):
     assert not [it for it in house.made("customer") if it.external_id == f"sf-cus-{acme}"]
 
 
+@only_sqlite
 def test_what_is_on_its_way_or_on_a_desk_is_no_difference(house, town):
     wrong = house.account("Merchant !REJECT")
     house.push(wrong)
@@ -232,6 +237,7 @@ def test_a_difference_is_an_incident_until_it_is_over(house, town):
     assert [row.detail for row in begun] == [row.detail for row in over] == ["reconcile:sales_order"]
 
 
+@only_sqlite
 def test_records_are_read_in_lists(house, town):
     before = house.calls()["getList"] + house.calls()["get"], house.calls()["search"]
 
@@ -242,6 +248,7 @@ def test_records_are_read_in_lists(house, town):
     assert house.calls()["search"] - before[1] <= 2 * len(house.syncs.pushes)
 
 
+@only_sqlite
 def test_a_field_that_is_mapped_since_makes_nothing_older(house, town):
     """Else every record would differ on the day after a change of bridge.toml."""
     house.sf.update(town[0][0], Description="Likes ovens")
@@ -254,6 +261,7 @@ def test_a_field_that_is_mapped_since_makes_nothing_older(house, town):
     assert found(house)[0] == []
 
 
+@only_sqlite
 def test_what_was_never_saved_since_the_package_came_is_not_missing(house, town):
     """Thousands of old Accounts must not become customers because somebody mends a difference."""
     old = house.account("From before")
@@ -266,6 +274,7 @@ def test_what_was_never_saved_since_the_package_came_is_not_missing(house, town)
     assert report.in_scope["customer"] == 4
 
 
+@only_sqlite
 def test_bills_credits_and_refunds_are_compared_by_their_amounts(other_site):
     """A refund has no lines, and what a credit is applied to is accounting's to change."""
     house = other_site(commission="vendor_bill", **crediting.SITE)

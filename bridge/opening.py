@@ -37,6 +37,7 @@ def chosen(file: Path | None) -> tuple[Site, str]:
         settings, own = load(config=file) if file else load()
     except NotConfigured as error:
         fail(*error.problems)
+    badge(settings)
     ledger: Ledger | None = None
     try:
         ledger = Ledger(settings.database_url)

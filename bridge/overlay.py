@@ -88,6 +88,12 @@ def _applied(push: Push, made: SyncOverlay) -> Push | None:
     return replace(changed, at_first=(*changed.at_first, *theirs), withdrawn=made.withdrawn or changed.withdrawn)
 
 
+def _can_close(name: str, site: Site) -> bool:
+    """Say whether a record of a sync to NetSuite can be closed there once its gate closes."""
+    declared = syncs(choices(site)).pushes.get(name)
+    return declared is None or bool(declared.closing) or declared.closes_lines
+
+
 def site_syncs(site: Site) -> Syncs:
     """Return this site's syncs. Raises NotConfigured: an operator mends the file."""
     known = {push.name for push in PUSHES} | {pull.name for pull in PULLS}
@@ -100,6 +106,12 @@ def site_syncs(site: Site) -> Syncs:
         f"bridge.toml: sync.{name} is read from NetSuite; only syncs to NetSuite can be changed."
         for name in site.sync
         if name in {pull.name for pull in PULLS}
+    ]
+    problems += [
+        f"bridge.toml: sync.{name}.withdrawn cannot be 'close', for NetSuite closes no such record; 'flag' tells "
+        "accounting, 'block' puts it on their desk."
+        for name, made in site.sync.items()
+        if made.withdrawn == "close" and name in known and not _can_close(name, site)
     ]
     if problems:
         raise NotConfigured(problems)

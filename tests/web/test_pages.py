@@ -139,6 +139,16 @@ def test_an_application_is_never_called_otherwise(house: Playground) -> None:
     assert "Opportunity" not in re.sub(r'href="[^"]*"|<dt>\w+</dt>', "", text)
 
 
+def test_every_page_has_the_badge_of_its_environment(house: Playground) -> None:
+    """F-118: nobody takes what stands in a sandbox for real money."""
+    start = page(house, "/").text
+    paths = {"/", *re.findall(r'href="(/[\w/-]+)"', start)}
+
+    assert len(paths) > 5
+    for path in sorted(paths):
+        assert '<span class="badge sandbox">sandbox</span>' in page(house, path).text, path
+
+
 def test_a_message_that_there_is_not_is_not_found(house: Playground) -> None:
     assert page(house, "/messages/999999").status_code == 404
 

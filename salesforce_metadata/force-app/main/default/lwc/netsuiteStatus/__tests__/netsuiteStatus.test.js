@@ -78,6 +78,16 @@ describe("the NetSuite status of a record", () => {
     await expect(element).toBeAccessible();
   });
 
+  it("has a badge in a sandbox and none in production", async () => {
+    const element = await shown(APPLICATION);
+    expect(find(element, ".environment").label).toBe("Sandbox");
+
+    getStatus.emit({ ...APPLICATION, isSandbox: false });
+    await settled();
+
+    expect(find(element, ".environment")).toBeNull();
+  });
+
   it("tells the reason when the status cannot be read", async () => {
     const element = show("006000000000001AAA");
     getStatus.error({ message: "You may not see the NetSuite status." });

@@ -7,6 +7,8 @@ Must not know: any system, SQL, HTTP.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +17,14 @@ from bridge.mapping import (
     Rule,
     Syncs,
     Test,
+    applied,
     choice,
     const,
     date,
     flag,
     instant,
+    lines,
+    link,
     money,
     number,
     text,
@@ -88,6 +93,24 @@ def _applied(push: Push, made: SyncOverlay) -> Push | None:
     return replace(changed, at_first=(*changed.at_first, *theirs), withdrawn=made.withdrawn or changed.withdrawn)
 
 
+# What says which record it is, and what is said of a record as a whole: never a site's to write.
+NOT_FIELDS = frozenset({"externalId", "internalId", "nullFieldList", "createdFrom"})
+
+
+def _wrong_fields(name: str, made: SyncOverlay, declared: Push) -> Iterator[str]:
+    """Yield why a site may not write a field as it wishes: its owner and its external id stay what they are."""
+    for field, wish in made.fields.items():
+        at, rule = f"bridge.toml: sync.{name}.fields.{field}", declared.fields.get(field)
+        if field in NOT_FIELDS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", field):
+            yield f"{at} is not a field that a rule may write."
+        elif isinstance(rule, link) and (rule.required or not wish.remove):
+            yield f"{at} says whose the record is, which a site cannot change."
+        elif isinstance(rule, lines | applied):
+            yield f"{at} is a list, which no single rule can stand for."
+        elif wish.remove and getattr(rule, "required", False):
+            yield f"{at} cannot be removed: NetSuite needs it; give another rule."
+
+
 def _can_close(name: str, site: Site) -> bool:
     """Say whether a record of a sync to NetSuite can be closed there once its gate closes."""
     declared = syncs(choices(site)).pushes.get(name)
@@ -113,6 +136,9 @@ def site_syncs(site: Site) -> Syncs:
         for name, made in site.sync.items()
         if made.withdrawn == "close" and name in known and not _can_close(name, site)
     ]
+    shipped = {push.name: push for push in PUSHES}
+    problems += [it for name, made in site.sync.items() if name in shipped
+                 for it in _wrong_fields(name, made, shipped[name])]  # fmt: skip
     if problems:
         raise NotConfigured(problems)
 

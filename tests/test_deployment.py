@@ -13,7 +13,7 @@ import pytest
 import requests
 from sqlalchemy import delete, select, update
 
-from bridge import changing, deployment, playground, records, timetable
+from bridge import changing, deployment, operating, playground, records, timetable
 from bridge.app import Bridge, build
 from bridge.deployment import Shelf, deploy, status
 from bridge.errors import Misconfigured
@@ -26,6 +26,7 @@ from bridge.overlay import site_syncs
 from bridge.playground import Playground
 from bridge.ports import Record, Ref, Written
 from bridge.rehearsal import rehearse
+from bridge.settings import NotConfigured
 from bridge.site import NetSuiteTable, Quotes
 from bridge.site import read as read_site
 from tests import wsdl_mutants as mutants
@@ -260,6 +261,38 @@ def test_a_set_that_was_tampered_with_is_not_used(world):
         build(here.house.bridge.settings, here.house.bridge.site)
 
 
+def test_a_set_that_turns_in_a_circle_is_refused_by_the_rehearsal_and_by_every_instance(world, tmp_path):
+    """Its hashes are right and its schemas well formed, but whoever loads it never comes to an end."""
+    files = mutants.read(SUBSET)
+    core = files["xsd/platform.core.xsd"].decode()
+    start = core.index('<xs:complexType name="Record"')
+    end = core.index("</xs:complexType>", start)
+    head, body = core[start:end].split(">", 1)
+    extended = '<xs:complexContent><xs:extension base="core:{}">{}</xs:extension></xs:complexContent></xs:complexType>'
+    circle = f'{head}>{extended.format("Round", body)}<xs:complexType name="Round">{extended.format("Record", "")}'
+    round_core = core[:start] + circle + core[end + len("</xs:complexType>") :]
+    here = world(instances=1)
+    here.fetch(mutants.write({**files, "xsd/platform.core.xsd": round_core.encode()}, tmp_path / "round"), "2025_2")
+    choice = here.shelf.choose("2025_2")
+
+    trial, number = here.deploy(str(choice.seal))
+
+    assert number is None
+    assert [it.name for it in trial.scenes if it.ok is False] == ["loading"]
+    kept.make_live(here.shelf.ledger, choice.seal, "2025_2", "deploy", "mallory", "by hand", after=0)
+
+    def is_told() -> bool:
+        with here.shelf.ledger.read() as connection:
+            return "BINDINGS_REFUSED" in {it.code for it in incidents.open_ones(connection)}
+
+    here.until(is_told)
+    with here.load(callers=1):
+        time.sleep(0.2)
+    here.check()
+    kept.roll_back(here.shelf.ledger, "2025_2", **WHO)
+    here.until(lambda: here.house.bridge.watcher.number == 2)
+
+
 def test_half_a_set_is_refused(world):
     here = world(v2031_2=as_version(mutants.read(SUBSET), "2031_2"))
     here.fetch(here.folders[0], "2031_2")
@@ -322,6 +355,43 @@ def test_a_configuration_holds_on_every_instance_with_its_cadences_and_limits(wo
     here.until(lambda: {it.name: it.cadence for it in here.house.schedule.rows()}["sweep"] == "every 7 minutes")
     changing.revert(other, None, author="bob", reason="as it was")
     here.until(lambda: [it.site.alerts.lag_minutes for it in here.bridges] == [30, 30])
+
+
+def test_going_back_past_a_change_of_the_bindings_loses_nothing(world):
+    """A rule writes a field that only the newer set has: the record is refused, and sent again once the set is back."""
+    newer = mutated(as_version(mutants.read(SUBSET), "2031_2"), field_added("Customer", "mood"))
+    here = world(instances=1, v2031_2=newer)
+    bridge, sf, text = here.house.bridge, here.house.salesforce, DEMO.read_text()
+    here.fetch(here.folders[0], "2031_2")
+    here.deploy("2031_2")
+    here.everybody_uses("2031_2")
+    moody = changing.apply(
+        bridge, f'{text}[sync.customer.fields.mood]\ntext = "Website"\n', author="ann", reason="more"
+    )
+    kept.roll_back(here.shelf.ledger, "2025_2", **WHO)
+    here.everybody_uses("2025_2")
+
+    account = sf.insert("Account", Name="Acme", Website="glad")
+    sf.drain()
+
+    def refused() -> list[int]:
+        with here.shelf.ledger.read() as connection:
+            return list(connection.execute(select(message.c.id).where(message.c.code == "FIELD_UNKNOWN")).scalars())
+
+    here.until(refused)
+    changing.revert(bridge, None, author="bob", reason="as it was")
+    with pytest.raises(NotConfigured, match="customer has no field mood"):
+        changing.revert(bridge, moody, author="ann", reason="again")
+    kept.roll_back(here.shelf.ledger, "2025_2", **WHO)
+    here.everybody_uses("2031_2")
+    changing.revert(bridge, moody, author="ann", reason="again")
+    operating.replay(bridge.engine, refused(), actor="ann")
+
+    def mood() -> str | None:
+        found = here.house.netsuite.store.find("Entity", f"sf-cus-{account}")
+        return found.fields.get("mood") if found else None
+
+    here.until(lambda: mood() == "glad")
 
 
 def test_going_back_needs_something_to_go_back_to(tmp_path):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge import configuring
 from bridge.overlay import choices
+from bridge.settings import NotConfigured
 from bridge.site import Site, parse, read
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "bridge.example.toml"
@@ -139,3 +141,22 @@ def test_a_file_that_is_not_toml_is_one_problem(tmp_path: Path, content: bytes) 
 
     assert len(problems) == 1
     assert "not TOML" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('customer.fields.externalId]\ntext = "Name"', "externalId is not a field that a rule may write"),
+        ('customer.fields.nullFieldList]\ntext = "Name"', "nullFieldList is not a field that a rule may write"),
+        ('customer.fields."../x"]\ntext = "Name"', "is not a field that a rule may write"),
+        ("sales_order.fields.entity]\nremove = true", "entity says whose the record is"),
+        ('contact.fields.company]\nconst = "Other"\nref = "customer"', "company says whose the record is"),
+        ("sales_order.fields.itemList]\nremove = true", "itemList is a list"),
+        ("customer.fields.companyName]\nremove = true", "companyName cannot be removed"),
+    ],
+)
+def test_a_site_cannot_change_whose_a_record_is_or_what_it_is_known_by(table, words):
+    with pytest.raises(NotConfigured) as caught:
+        configuring.read(f"[sync.{table}\n")
+
+    assert words in str(caught.value)

@@ -92,6 +92,8 @@ def from_folder(folder: Path, version: str) -> WsdlSet:
         file = (root / name).resolve()
         if not file.is_relative_to(root):
             raise refused(f"{name} is a link out of the folder.")
+        if not file.is_file():  # a pipe would be waited for without end
+            raise refused(f"{name} is not a plain file.")
         if file.stat().st_size > FILE_BYTES:
             raise refused(f"{name} is larger than any file of a set.")
         return file.read_bytes()
@@ -101,6 +103,8 @@ def from_folder(folder: Path, version: str) -> WsdlSet:
 
 def from_zip(path: Path, version: str) -> WsdlSet:
     """Read a set from a zip, in memory: nothing is unpacked, so no name in it can lead anywhere."""
+    if path.stat().st_size > SET_BYTES:  # its list of contents would be read whole before anything can be checked
+        raise refused("The zip is larger than any set should be.")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()

@@ -110,6 +110,58 @@ def test_a_file_that_grows_without_end_is_refused(tmp_path):
         sets.from_path(zipped(bomb, tmp_path / "set.zip"), "2025_2")
 
 
+def test_a_zip_that_is_too_large_is_refused_before_it_is_opened(tmp_path):
+    path = tmp_path / "set.zip"
+    with path.open("wb") as file:
+        file.truncate(sets.SET_BYTES + 1)
+
+    with pytest.raises(Misconfigured, match="larger"):
+        sets.from_path(path, "2025_2")
+
+
+def test_a_link_in_a_zip_is_no_way_out_of_it(tmp_path):
+    """Its content is the path that it leads to, and nothing follows that."""
+    files = {name: it for name, it in mutants.read(SUBSET).items() if name != "xsd/platform.core.xsd"}
+    path = zipped(files, tmp_path / "set.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        entry = zipfile.ZipInfo("xsd/platform.core.xsd")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, str(SUBSET / "xsd" / "platform.core.xsd"))
+
+    with pytest.raises(Misconfigured, match="no complete XML"):
+        sets.from_path(path, "2025_2")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are for POSIX")
+@pytest.mark.timeout(10)
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):
+    folder = mutants.write(mutants.read(SUBSET), tmp_path / "set")
+    (folder / "xsd" / "platform.core.xsd").unlink()
+    os.mkfifo(folder / "xsd" / "platform.core.xsd")
+
+    with pytest.raises(Misconfigured, match="plain file"):
+        sets.from_path(folder, "2025_2")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["external entity", "remote include", "deep"])
+def test_what_would_lead_a_reader_astray_is_refused(what, tmp_path):
+    files = mutants.read(SUBSET)
+    core = files["xsd/platform.core.xsd"]
+    match what:
+        case "external entity":
+            core = core.replace(b"?>", b'?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]>', 1)
+        case "remote include":
+            core = core.replace(b"</xs:schema>", b'<xs:include schemaLocation="http://127.0.0.1:9/x.xsd"/></xs:schema>')
+        case "deep":
+            core = core.replace(b"</xs:schema>", b"<a>" * 3000 + b"</a>" * 3000 + b"</xs:schema>")
+    assert core != files["xsd/platform.core.xsd"]
+    folder = mutants.write({**files, "xsd/platform.core.xsd": core}, tmp_path)
+
+    with pytest.raises(Misconfigured):
+        sets.from_path(folder, "2025_2")
+
+
 def test_a_damaged_zip_is_refused(tmp_path):
     path = zipped(mutants.read(SUBSET), tmp_path / "set.zip")
     content = bytearray(path.read_bytes())

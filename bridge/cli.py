@@ -21,7 +21,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from bridge.cli_audit import audit_app
 from bridge.cli_config import config_app
@@ -31,7 +30,7 @@ from bridge.cli_salesforce import salesforce_app
 from bridge.cli_shadow import shadow_app
 from bridge.cli_wsdl import wsdl_app
 from bridge.opening import opened as _open
-from bridge.terminal import fail, out
+from bridge.terminal import Table, fail, out
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(mapping_app, name="mapping")
@@ -293,6 +292,8 @@ def replay(
         out.print(f"{count} of {len(messages)} are on their way again.")
         while bridge.engine.deliver(most=50):
             pass
+        if count < len(messages):
+            fail("The others do not exist, or are on their way already: 'bridge errors' lists what waits for a person.")
 
 
 @app.command()

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.table import Table
 
 from bridge.opening import opened
 from bridge.spreadsheet import cell
-from bridge.terminal import fail, out, person
+from bridge.terminal import Table, fail, out, person
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -76,10 +75,16 @@ def show(
         rows = audit.about(connection, word, most, sorted(kinds))
     if not rows:
         fail(f"The audit says nothing of {word}.")
-    table = Table("Time (UTC)", "Who", "What", "Sync", "Salesforce", "NetSuite", "Code", "Correlation")
-    for row in rows:
-        at = f"{row.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(at, row.actor, row.action, row.sync, row.source_id, row.target, row.code, row.correlation)
+    names = ("Time (UTC)", "Who", "What", "Sync", "Salesforce", "NetSuite", "Code", "Correlation")
+    cells = [
+        (f"{it.at:%Y-%m-%d %H:%M:%S}", it.actor, it.action, it.sync, it.source_id, it.target, it.code, it.correlation)
+        for it in rows
+    ]
+    # A column that says nothing takes no room from the others.
+    told = [index for index in range(len(names)) if any(row[index] for row in cells)]
+    table = Table(*(names[index] for index in told))
+    for row in cells:
+        table.add_row(*(row[index] for index in told))
     out.print(table)
 
 
@@ -115,7 +120,8 @@ def erase(
     with opened() as bridge:
         with bridge.ledger.write() as writing:
             done = privacy.erase(writing, record_id, actor=person(), reason=reason)
-        out.print(f"{done.count} messages of {record_id} were emptied.")
+        count = "1 message" if done.count == 1 else f"{done.count} messages"
+        out.print(f"{count} of {record_id} {'was' if done.count == 1 else 'were'} emptied.")
         if done.still_open:
             fail(f"{done.still_open} are still on their way; erase again when they are done.")
 

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from bridge.opening import opened
-from bridge.terminal import fail, out, person
+from bridge.terminal import Table, fail, out, person
 
 config_app = typer.Typer(no_args_is_help=True, help="The configuration: take it from one environment to the next.")
 MARK = "# exported from "
@@ -88,6 +87,8 @@ def promote(
         wrong = [it for it in checked(bridge, syncs) if it.breaks]
         if wrong:
             fail(*(f"{it.sync}, {it.field}: {it.sentence}" for it in wrong))
+        if not apply and not changes:
+            return
         if not apply:
             out.print(f"{len(changes)} settings would change. Nothing was; add --apply and --reason.")
             return

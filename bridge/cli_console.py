@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from bridge.terminal import fail, out
+from bridge.terminal import Table, fail, out
 
 if TYPE_CHECKING:
     from bridge.ledger import Ledger

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from bridge.opening import chosen, opened
-from bridge.terminal import fail, out, person
+from bridge.terminal import Table, fail, out, person
 
 if TYPE_CHECKING:
     from bridge.mapping import Syncs
@@ -165,6 +164,8 @@ def preview(
     if shown:
         out.print(table)
     out.print(", ".join(f"{seen.counts.get(word, 0)} {word}" for word in WORDS) + f"; {seen.wrote} writes were made.")
+    if same := sum(it.what == "update" and not it.changes for it in seen.records):
+        out.print(f"{same} of the updates would leave every value in NetSuite as it is.")
     out.print(_compared_with(seen.against))
 
 
@@ -285,18 +286,22 @@ def _text(file: Path) -> str:
 
 @mapping_app.command("affected")
 def affected(
-    version: Annotated[str, typer.Argument(help="As 'bridge mapping history' and the audit show it.")],
+    version: Annotated[
+        str, typer.Argument(help="Its number in 'bridge mapping history', or the mapping that the audit shows.")
+    ],
     every: Annotated[bool, typer.Option("--all", help="List the records too.")] = False,
 ) -> None:
     """Count and sum what was sent by one version of the mapping: what a mistake there has touched."""
     from decimal import Decimal
 
     from bridge import handling
-    from bridge.ledger import audit, messages
+    from bridge.ledger import audit, configuration, messages
 
     count: dict[str, set[str]] = {}
     sums: dict[tuple[str, str], Decimal] = {}
     with opened() as bridge, bridge.ledger.read() as connection:
+        numbers = {str(it.id): it.mapping for it in configuration.history(connection, 10_000)}
+        version = numbers.get(version, version)
         for rows in audit.under(connection, version, ("delivered", "recreated", "reasserted")):
             new = [row for row in rows if row.source_id not in count.setdefault(row.sync, set())]
             for row in new:

@@ -17,7 +17,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from bridge import matching
@@ -26,7 +25,7 @@ from bridge.backfill import backfill, tally
 from bridge.drift import drifts
 from bridge.pulling import pull
 from bridge.surviving import follow
-from bridge.terminal import fail, out
+from bridge.terminal import Table, fail, out
 
 
 class _Rate(ProgressColumn):

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from bridge import recovering
 from bridge.app import Bridge
@@ -15,7 +14,7 @@ from bridge.ledger import differences
 from bridge.mending import mend
 from bridge.reconcile import Compared, compare
 from bridge.sweep import sweep
-from bridge.terminal import out, person
+from bridge.terminal import Table, out, person
 
 SHOWN = 40
 

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from bridge.opening import opened
-from bridge.terminal import fail, out, person
+from bridge.terminal import Table, fail, out, person
 
 shadow_app = typer.Typer(no_args_is_help=True, help="Everything but writing: for trying out on real systems.")
 SHOWN = 40

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from bridge.opening import badge
-from bridge.terminal import fail, out, person
+from bridge.terminal import Table, fail, out, person
 
 if TYPE_CHECKING:
     from bridge.deployment import Trial

@@ -358,7 +358,10 @@ def test_errors_lists_causes_and_replay_sends_again(bridge: Run, systems: System
     assert code == 1
     assert "administrator" in text or "accounting" in text or "sales" in text
     assert replayed == (0, "1 of 1 are on their way again.\n")
-    assert bridge("replay", "999999")[1] == "0 of 1 are on their way again.\n"
+    assert bridge("replay", "999999")[1] == (
+        "0 of 1 are on their way again.\n"
+        "✗ The others do not exist, or are on their way already: 'bridge errors' lists what waits for a person.\n"
+    )
 
 
 def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(

@@ -333,11 +333,17 @@ def waiting_of(connection: Connection, sync: str, most: int) -> list[Row[Any]]:
 
 def read_lately(connection: Connection, sync: str, most: int) -> list[str]:
     """Return what was last read of each record among the newest *most* readings of a pull, as it is stored."""
-    query = select(message.c.source_id, message.c.payload).where(
-        text(IS_DONE), message.c.sync == sync, message.c.state.in_((DELIVERED, UNCHANGED))
-    )
+    parts = [
+        # Each from its own end of the index; together SQLite may look through all messages for them.
+        select(message.c.id).where(text(IS_DONE), message.c.sync == sync, message.c.state == state)
+        .order_by(message.c.id.desc()).limit(most).subquery()
+        for state in (DELIVERED, UNCHANGED)
+    ]  # fmt: skip
+    numbers = connection.execute(union_all(*(select(it.c.id) for it in parts))).scalars()
+    newest = sorted(numbers, reverse=True)[:most]
+    query = select(message.c.source_id, message.c.payload).where(message.c.id.in_(newest))
     found: dict[str, str] = {}
-    for row in connection.execute(query.order_by(message.c.id.desc()).limit(most)):
+    for row in connection.execute(query.order_by(message.c.id.desc())):
         found.setdefault(row.source_id, row.payload)
     return list(found.values())
 

@@ -89,9 +89,10 @@ def fill(url: str, messages: int, audit: int) -> None:
       CASE WHEN n % 100 IN (7, 57) THEN 'Something is wrong with it.' END,
       CASE WHEN n % 100 IN (7, 57) THEN 'accounting' END FROM {source.format(messages)}"""
     trail = f"""{rows.format(audit)}INSERT INTO audit
-      (chain, seq, at, actor, action, sync, source_id, message_id, correlation, hash)
+      (chain, seq, at, actor, action, sync, source_id, target, message_id, correlation, hash)
       SELECT 99, n, {at.replace(str(messages), str(audit))}, 'bridge', 'delivered', {SYNC},
-      {record.replace("(n / 5", "(n / 25")}, 1 + n % {messages}, 'call-' || (n / 15), '{"0" * 64}'
+      {record.replace("(n / 5", "(n / 25")},
+      'salesOrder/' || (n / 25), 1 + n % {messages}, 'call-' || (n / 15), '{"0" * 64}'
       FROM {source.format(audit)}"""
     links = f"""{rows.format(messages // 10)}INSERT INTO link
       (sync, source_id, target_kind, target_id, number, version, modified_at, fingerprint, updated_at)

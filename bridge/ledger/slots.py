@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -47,8 +47,8 @@ class LeasedSlots:
         self._resting: dict[int, float] = {}
         self._lost: set[int] = set()  # in use, but no longer ours: not to be used again
         self._to_rest = 0
-        self._owed = False  # the next row that becomes free goes to another instance
-        self._asked = 0.0
+        self._owed: int | None = None  # the next row from this one on that becomes free goes to another instance
+        self._asked = {True: 0.0, False: 0.0}  # of saves and of bulk work
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="slots", daemon=True)
 
@@ -94,8 +94,8 @@ class LeasedSlots:
             elif self._to_rest and n > 0:  # row 0 is the one that is always there for a person
                 self._to_rest -= 1
                 self._resting[n] = time.monotonic() + REST_S
-            elif self._owed:
-                self._owed = False
+            elif self._owed is not None and n >= self._owed:
+                self._owed = None
                 return True
             else:
                 self._idle[n] = time.monotonic()
@@ -115,8 +115,13 @@ class LeasedSlots:
             if len(self._resting) + self._to_rest + 2 < self.limit:
                 self._to_rest += 1
 
+    @property
+    def _lowest(self) -> int:
+        """The first row that bulk work may take."""
+        return min(1, self.limit - 1)
+
     def _allowed(self, n: int, interactive: bool) -> bool:
-        return interactive or n > 0 or self.limit == 1
+        return interactive or n >= self._lowest
 
     def _take(self, interactive: bool, unless: Callable[[], bool] | None) -> int | None:
         end = time.monotonic() + self._wait_s
@@ -132,9 +137,10 @@ class LeasedSlots:
                     self._busy.add(usable[0])
                     del self._idle[usable[0]]
                     return usable[0]
-                may_ask = time.monotonic() - self._asked >= LOOK_S or not self._busy
+                # Bulk work that looks in vain must not keep a save from looking.
+                may_ask = time.monotonic() - self._asked[interactive] >= LOOK_S or not self._busy
                 if may_ask:
-                    self._asked = time.monotonic()
+                    self._asked[interactive] = time.monotonic()
             if may_ask and self._lease_more(interactive):
                 continue
             left = end - time.monotonic()
@@ -145,21 +151,21 @@ class LeasedSlots:
                     self._ready.wait(min(LOOK_S, left))
 
     def _lease_more(self, interactive: bool) -> bool:
-        """Lease another row, or say that one is wanted."""
-        mine = len(self._idle) + len(self._busy) + len(self._resting)
-        if mine >= self.limit:
+        """Lease another row, or say that one is wanted: the kept one by a save, any other by bulk work."""
+        lowest = 0 if interactive else self._lowest
+        with self._ready:
+            mine = [n for n in (*self._idle, *self._busy, *self._resting) if n >= lowest]
+        if len(mine) >= self.limit - lowest:
             return False
         with self._ledger.write() as writing:
             free = and_(or_(slot.c.lease_until.is_(None), slot.c.lease_until <= writing.now), slot.c.n < self.limit)
-            first = select(slot.c.n).where(free).order_by(slot.c.n.desc()).limit(1)
-            if not interactive and self.limit > 1:
-                first = first.where(slot.c.n > 0)
+            first = select(slot.c.n).where(free, slot.c.n >= lowest).order_by(slot.c.n.desc()).limit(1)
             if not self._ledger.is_sqlite:
                 first = first.with_for_update(skip_locked=True)
             n = writing.connection.execute(first).scalar()
             if n is None:
                 soon = writing.now + timedelta(seconds=2)
-                writing.connection.execute(update(slot).values(wanted_until=soon).where(slot.c.n == 0))
+                writing.connection.execute(update(slot).values(wanted_until=soon).where(slot.c.n == lowest))
                 return False
             values = {"owner": self._owner, "lease_until": writing.now + LEASE}
             writing.connection.execute(update(slot).where(slot.c.n == n).values(values))
@@ -215,18 +221,20 @@ class LeasedSlots:
     def _return_idle(self, now: float) -> None:
         """Give back what is not needed; where all are, the next one that another instance wants."""
         with self._ready:
-            old = [n for n, since in self._idle.items() if now - since >= IDLE_S]
-            may_owe = not old and bool(self._busy) and len(self._idle) + len(self._busy) > 1
-            self._owed = False
+            old = {n: now - since for n, since in self._idle.items() if now - since >= IDLE_S}
+            may_owe = bool(self._busy) and len(self._idle) + len(self._busy) > 1
+            self._owed = None
         if not old and not may_owe:
             return
         with self._ledger.read() as connection:
-            wanted = connection.execute(select(slot.c.wanted_until).where(slot.c.n == 0)).scalar()
-            is_wanted = wanted is not None and wanted > self._ledger.now(connection)
-        long_idle = [n for n in old if now - self._idle.get(n, now) >= LEASE.total_seconds()]
-        self._give_back(old if is_wanted else long_idle)
+            moment = self._ledger.now(connection)
+            wanted = connection.execute(select(func.min(slot.c.n)).where(slot.c.wanted_until > moment)).scalar()
+        going = [
+            n for n, idle_s in old.items() if idle_s >= LEASE.total_seconds() or (wanted is not None and n >= wanted)
+        ]
+        self._give_back(going)
         with self._ready:
-            self._owed = is_wanted and may_owe
+            self._owed = wanted if may_owe and not going else None
 
     def _give_back(self, rows: list[int]) -> None:
         with self._ready:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from sqlalchemy import select, update
@@ -261,6 +261,29 @@ def test_saves_in_one_instance_let_a_save_in_another_have_the_kept_row(instance,
             assert got
 
 
+def test_bulk_work_that_waits_does_not_keep_a_save_from_the_kept_row(instance, monkeypatch):
+    """It looked for a row all the time, in vain, and had the idle one given back."""
+    monkeypatch.setattr(slots, "IDLE_S", 0.02)
+    one, end = instance(limit=2), threading.Event()
+
+    def wait() -> None:
+        while not end.is_set():
+            with suppress(Deferred), one.lease(interactive=False):
+                pass
+
+    with ExitStack() as stack:
+        stack.enter_context(one.lease(interactive=False))
+        threads = [threading.Thread(target=wait) for _ in range(12)]
+        for it in threads:
+            it.start()
+            stack.callback(it.join)
+        stack.callback(end.set)
+        for _ in range(15):
+            time.sleep(0.06)
+            with one.lease(interactive=True) as got:
+                assert got
+
+
 def test_the_last_row_in_use_is_not_given_away(instance, monkeypatch):
     monkeypatch.setattr(slots, "IDLE_S", 0.05)
     one, other = instance(limit=2), instance(limit=2)
@@ -269,7 +292,7 @@ def test_the_last_row_in_use_is_not_given_away(instance, monkeypatch):
             pass
         time.sleep(0.1)
 
-        assert not one._owed
+        assert one._owed is None
 
 
 def test_a_row_whose_lease_was_committed_without_an_answer_is_free_again(instance, ledger, clock):

@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
+from bridge.errors import Misconfigured, Rejected
 from bridge.netsuite.names import Call, Names
 from bridge.netsuite.reading import child, text
 
@@ -20,6 +21,7 @@ KEPT = timedelta(hours=1)
 PLACES = Decimal("0.00000001")  # of a rate that is worked out from two others
 PACIFIC = ZoneInfo("America/Los_Angeles")  # dates are midnight there (NetSuite Help section_1521451348)
 ONE = Decimal(1)
+NOT_PERMITTED = ("INSUFFICIENT_PERMISSION", "PERMISSION_VIOLATION", "WS_PERMISSION_REQD", "WS_FEATURE_REQD")
 
 
 class Rates:
@@ -32,11 +34,22 @@ class Rates:
     def rate(self, source: str, target: str, on: date) -> Decimal | None:
         """Return what one unit of *source* was worth in *target* on that day; None where NetSuite has no rate.
 
-        Where neither is a base currency, it is worked out by way of one.
+        Where neither is a base currency, it is worked out by way of one. Raises Rejected where the role may not read
+        rates: that concerns what needs one, and must not stop what does not.
         """
         if source == target:
             return ONE
-        known = self._of(on)
+        try:
+            known = self._of(on)
+        except Misconfigured as error:
+            if error.code not in NOT_PERMITTED:
+                raise
+            raise Rejected(
+                f"The bridge may not read NetSuite's exchange rates, so {source} cannot be converted to {target}.",
+                code="RATE_NOT_PERMITTED",
+                who="administrator",
+                detail=error.detail,
+            ) from error
         if (source, target) in known:
             return known[source, target]
         for base in sorted({it[1] for it in known}):

@@ -127,6 +127,24 @@ def test_a_rate_that_netsuite_does_not_have_is_told_and_nothing_is_guessed(house
     assert row.reason == "NetSuite has no exchange rate from EUR to USD for 2026-11-21."
 
 
+def test_rates_that_may_not_be_read_keep_back_only_the_balances_that_need_one(house, funded):
+    """The role lacks a permission: an administrator is told, and every other balance runs on."""
+    oven, customer = funded
+    truck = house.application(house.sf.row(oven)["AccountId"], ("Wire Fee", "25.00"), Name="Acme truck")
+    house.push_one(truck)
+    paid(house, funded, "100.00", "2026-11-21")
+    house.ns.faults.add("permission", operation="getCurrencyRate", count=99)
+    house.pull("remittance")
+    paid(house, (truck, customer), "70.00", "2026-11-21", currency="USD")
+
+    house.pull("remittance")
+
+    assert Decimal(str(house.sf.row(truck)["Remitted_Amount__c"])) == Decimal("70.00")
+    (row,) = [it for it in house.messages("balance", oven) if it.state not in ("superseded", "delivered")]
+    assert (row.code, row.who) == ("RATE_NOT_PERMITTED", "administrator")
+    assert row.reason == "The bridge may not read NetSuite's exchange rates, so EUR cannot be converted to USD."
+
+
 def test_the_rate_is_netsuites_of_that_day_and_asked_for_once(house):
     """F-89: before, on and after a change of the rate; by way of the base currency; and a currency unknown there."""
     house.ns.admin.rate("EUR", "1.0873", "2026-11-20")

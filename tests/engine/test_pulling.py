@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,9 +17,16 @@ from bridge.errors import Deferred
 from bridge.failpoints import Failpoint
 from bridge.ledger import desk, marks
 from bridge.pulling import SETTLE, pull
-from bridge.sandbox import netsuite_search
+from bridge.sandbox import netsuite_search, netsuite_store
 
 SALE = "sales_order_mirror"
+ZONES = ("America/Los_Angeles", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe")
+# Shortly before clocks go forward or back: in the Pacific zone, New York, Berlin, on Lord Howe.
+CHANGEOVERS = [
+    datetime(year, *moment, tzinfo=UTC)
+    for year in range(2027, 2067, 2)
+    for moment in ((3, 14, 9, 55), (3, 28, 0, 55), (4, 3, 14, 55), (10, 31, 0, 30), (11, 7, 5, 30), (11, 7, 8, 55))
+]
 
 
 def watermark(house, name=SALE):
@@ -171,11 +179,22 @@ def test_a_pull_that_starts_behind_a_gap_does_not_move_the_watermark(house):
     st.tuples(st.sampled_from(["edit", "add", "delete", "hide", "show"]), st.integers(0, 40),
               st.sampled_from([0, 0, 1, 30, 400, 4000])),
     min_size=1, max_size=12,
-), size=st.integers(5, 9), meanwhile=st.dictionaries(st.integers(1, 9), st.integers(0, 40), max_size=3))  # fmt: skip
-def test_what_was_pulled_is_what_changed_and_a_second_pull_writes_nothing(house, script, size, meanwhile):
-    """Edits, new orders, deletions and hidden rows at any time, equal stamps, any page size, edits during the pull."""
+), size=st.integers(5, 9), meanwhile=st.dictionaries(st.integers(1, 60), st.integers(0, 40), max_size=4),
+    zone=st.sampled_from(ZONES), changeover=st.integers(0, 5))  # fmt: skip
+def test_what_was_pulled_is_what_changed_and_a_second_pull_writes_nothing(
+    house, monkeypatch, script, size, meanwhile, zone, changeover
+):
+    """Edits, new orders, deletions and hidden rows at any time, equal stamps, any page size, edits during the pull.
+
+    In any zone of the account, and now and then on a day on which clocks change.
+    """
+    monkeypatch.setattr(netsuite_store, "PACIFIC", ZoneInfo(zone))
+    netsuite_store._pacific.cache_clear()
     if not house.made("salesOrder"):
         sales(house, 8)
+        house.pull(SALE)
+    if changeover == 1:
+        house.clock.at = next(it for it in CHANGEOVERS if it > house.clock.at)
     store, house.netsuite._page_size = house.ns.store, size
     for what, which, pause in script:
         orders = house.made("salesOrder")

@@ -296,11 +296,11 @@ def _both_sides(story: Story) -> Table:
         row = story.row(name)
         table.add_row(words, str(row.get("NetSuite_Status__c")), made.format_map(_Blank(row)))
     for row in story.sf.rows("NetSuite_Order__c"):
-        total = f"{row['Total__c']} {row['Currency__c']}"
+        total = f"{Decimal(row['Total__c']):,.2f} {row['Currency__c']}"
         table.add_row(f"{row['Record_Type__c']} mirror {row['Name']}", str(row["Status__c"]), total)
     for row in story.sf.rows("Remittance__c"):
-        paid = f"{row['Amount__c']} {row['Currency__c']}, payment {row['Payment_Number__c']}"
-        table.add_row(f"Remittance {row['Name']}", f"balance {row['Running_Balance__c']}", paid)
+        paid = f"{Decimal(row['Amount__c']):,.2f} {row['Currency__c']}, payment {row['Payment_Number__c']}"
+        table.add_row(f"Remittance {row['Name']}", f"balance {Decimal(row['Running_Balance__c']):,.2f}", paid)
     return table
 
 

@@ -577,6 +577,7 @@ def test_a_mapping_is_checked_compared_foreseen_applied_and_taken_back(
     assert "1 update, 0 unchanged, 0 reject, 0 held, 0 wait; 0 writes were made." in text
     code, text = bridge("mapping", "apply", str(draft), "--reason", "accounting asked")
     assert (code, "Account.Description is read now, and the package as shipped does not" in text) == (0, True)
+    assert re.search(r"customer +│ 1 ", bridge("mapping", "affected", "1")[1])
     assert bridge("mapping", "diff", str(draft)) == (0, "Nothing differs.\n")
     code, text = bridge("mapping", "apply", str(DEMO), "--after", "0", "--reason", "too late")
     assert (code, "Another configuration was applied meanwhile" in text) == (1, True)

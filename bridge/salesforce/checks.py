@@ -59,7 +59,8 @@ def _object(shapes: Shapes, kind: str, needed: Sequence[str], written: Sequence[
     if fixed:
         problems.append(f"not writable: {', '.join(fixed)}")
     if problems:
-        return Check(label(kind), False, f"{label(kind)}: {'; '.join(problems)}.")
+        words = "; ".join(problems)
+        return Check(label(kind), False, f"{words[0].upper()}{words[1:]}.")
     return Check(label(kind), True, f"{label(kind)} can be read" + (" and written." if written else "."))
 
 

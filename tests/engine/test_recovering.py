@@ -33,6 +33,12 @@ def shown(house):
 
 
 @pytest.fixture
+def ledger_url(database_url):
+    """One of the test's own, to be copied and replaced."""
+    return database_url
+
+
+@pytest.fixture
 def backup(house, tmp_path, request):
     """Take a copy of the database as it is now; the returned function puts it back, as an administrator does."""
     url = make_url(house.ledger.url)

@@ -30,6 +30,8 @@ def upgrade(engine: Engine) -> None:
         if engine.dialect.name == "sqlite":
             connection = connection.execution_options(writes=True)
         if engine.dialect.name == "postgresql":
+            # A large table may take an hour to change, and who waits for another instance's migration waits as long.
+            connection.execute(text("SET statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_lock(7201)"))
             connection.commit()
         try:
@@ -41,3 +43,4 @@ def upgrade(engine: Engine) -> None:
                 connection.rollback()
                 connection.execute(text("SELECT pg_advisory_unlock(7201)"))
                 connection.commit()
+                connection.invalidate()  # the pool opens the next one with the usual limit

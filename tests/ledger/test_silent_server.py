@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bridge import ledger
@@ -22,6 +23,20 @@ def test_a_server_that_does_not_answer_counts_as_gone_within_seconds(monkeypatch
             pass
 
         assert time.monotonic() - began < 20, "psycopg alone would wait for more than two minutes"
+
+
+def test_a_statement_that_takes_too_long_is_ended_and_migrations_are_not(postgres_url, monkeypatch):
+    monkeypatch.setattr(ledger, "STATEMENT_S", 1)
+    house = ledger.Ledger(postgres_url)
+    house.create()  # the connection that migrated would have no limit
+
+    with pytest.raises(OperationalError, match="statement timeout"), house.read() as reading:
+        reading.execute(text("SELECT pg_sleep(5)"))
+    with house.read() as reading:
+        answer = reading.execute(text("SHOW statement_timeout")).scalar()
+
+    assert answer == "1s"
+    house.close()
 
 
 def test_what_the_url_says_of_time_outs_holds():

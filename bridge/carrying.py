@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -176,6 +176,7 @@ class Stream:
             self._fly()
         finally:
             flying, self._flying = self._flying, []
+            wait(flying)  # all of them: the lane is not given back under one that still writes
             try:
                 for it in flying:
                     it.result()

@@ -21,6 +21,16 @@ from tests.faults.world import environment
 LONG = os.environ.get("BRIDGE_TEST_BACKFILL")  # scripts/chaos: more orders, and a kill at every step
 ORDERS = int(LONG or "1200")
 SINCE, UNTIL = datetime(2023, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+BULK = """
+import sys
+from bridge import pulling
+from bridge.cli import app
+from bridge.salesforce.rest import RestSalesforce
+pulling.MUCH, pulling.TOGETHER = 200, int(sys.argv[1])
+RestSalesforce.__init__.__kwdefaults__["bulk_above"] = 100
+sys.argv = ["bridge", *sys.argv[2:]]
+app()
+"""  # smaller gatherings, so that a killed process leaves something for the next kill
 STEPS = (
     "after_pull_store:kill:1", "before_push:kill:1", "after_writeback:kill:1", "after_push:kill:1",
     "before_commit:kill:1", "after_commit:kill:1", "before_watermark:kill:1",
@@ -63,7 +73,8 @@ def test_a_backfill_that_is_killed_ties_to_the_cent(town, house, tmp_path):
         here.post(*town.callout(record_id))
     here.recover()
     years_of_orders(town, ORDERS)
-    command = [sys.executable, "-m", "bridge", "pull", "orders",
+    bridge = ("-c", BULK, "1500") if LONG else ("-m", "bridge")
+    command = [sys.executable, *bridge, "pull", "orders",
                "--since", SINCE.strftime("%Y-%m-%d"), "--until", UNTIL.strftime("%Y-%m-%d")]  # fmt: skip
     killed = 0
     log = tmp_path / "backfill.log"
@@ -126,18 +137,6 @@ def test_a_backfill_goes_on_where_it_was_stopped(town, house, tmp_path):
     assert tally(here.engine, "sales_order_mirror", SINCE, UNTIL).ties
 
 
-BULK = """
-import sys
-from bridge import pulling
-from bridge.cli import app
-from bridge.salesforce.rest import RestSalesforce
-pulling.MUCH, pulling.TOGETHER = 200, 300
-RestSalesforce.__init__.__kwdefaults__["bulk_above"] = 100
-sys.argv = ["bridge", *sys.argv[1:]]
-app()
-"""  # much is little here, so that it takes seconds
-
-
 @pytest.mark.timeout(300)
 def test_a_backfill_by_bulk_jobs_that_is_killed_doubles_nothing(town, house, tmp_path):
     """Killed with a job done and nothing recorded of it, and once more while the next is recorded."""
@@ -148,7 +147,7 @@ def test_a_backfill_by_bulk_jobs_that_is_killed_doubles_nothing(town, house, tmp
         here.post(*town.callout(record_id))
     here.recover()
     years_of_orders(town, 1000)
-    command = [sys.executable, "-c", BULK, "pull", "orders",
+    command = [sys.executable, "-c", BULK, "300", "pull", "orders",
                "--since", SINCE.strftime("%Y-%m-%d"), "--until", UNTIL.strftime("%Y-%m-%d")]  # fmt: skip
     killed = 0
     log = tmp_path / "backfill.log"

@@ -94,7 +94,7 @@ def test_the_console_shows_when_each_pull_runs_next(
     page = requests.get(company.house.console.url, timeout=10).text
 
     for job, cadence in (("orders", orders), ("remittances", remittances)):
-        row = re.search(rf"<tr><td>{job}</td><td><code[^>]*>(.*?)</code></td><td[^>]*>(.*?)</td>", page)
+        row = re.search(rf"<tr><td>{job}<br><code[^>]*>(.*?)</code></td><td[^>]*>(.*?)</td>", page)
         assert row is not None
         assert row[1] == cadence
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:00 UTC", row[2])

@@ -57,7 +57,8 @@ MADE = {"customer": 2, "vendor": 1, "contact": 1, "salesOrder": 1, "purchaseOrde
 
 
 @pytest.mark.parametrize("action", ["kill", "raise"])
-def test_a_crash_in_a_migration_leaves_a_database_that_can_be_migrated(town, options, house, action):
+def test_a_crash_in_a_migration_leaves_a_database_that_can_be_migrated(town, bare_database_url, house, action):
+    options = {"urls": town.urls, "database": bare_database_url, "secret": town.secret}
     child = fork(act, {**options, "failpoint": f"in_migration:{action}"}, [], [])
     child.join(30)
     assert child.exitcode == (-9 if action == "kill" else 0)

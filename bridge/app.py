@@ -49,6 +49,7 @@ from bridge.sweep import sweep
 from bridge.web.callouts import create_callouts
 from bridge.web.health import add_health
 from bridge.web.rate import Rate
+from bridge.web.refusals import Refusals
 
 LOG = logging.getLogger("bridge")
 # The records of a page live until they are written: to look through all of them again after every 700 new objects, as
@@ -383,6 +384,7 @@ def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC
         budget_s=settings.request_budget_s,
         clock=clock,
         rate=Rate(settings.records_per_minute),
+        refusals=Refusals(bridge.ledger, bridge.site.alerts.refused_callouts),
     )
     add_health(app, bridge.engine, bridge.stopping.is_set)
     return app

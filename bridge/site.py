@@ -197,6 +197,7 @@ class Alerts(Choices):
     working_hours: Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$"), AfterValidator(_hours)] = "09:00-17:00"
     skew_seconds: Annotated[int, Field(ge=5)] = 60
     late_records: Annotated[int, Field(ge=0)] = 10  # a day
+    refused_callouts: Annotated[int, Field(ge=0)] = 20  # in ten minutes; 0 is never
 
 
 class Retention(Choices):

@@ -34,6 +34,7 @@ SOAP_MAY_END: Final = date(2028, 2, 1)
 SOAP_DAYS: Final = (365, 180, 90, 30)
 EXPIRY_DAYS: Final = (30, 7, 1)
 DAY: Final = timedelta(days=1)
+REFUSED: Final = timedelta(minutes=10)  # without too many refused callouts; whoever refuses them reports it
 LITTLE: Final = 5 * 1024**3  # bytes; a fifth of a large disk is plenty
 
 Tell = Callable[[Incident], bool]  # True once somebody was reached
@@ -82,6 +83,7 @@ def look(engine: Delivery, watched: Watched) -> list[Incident]:
     with ledger.write() as writing:
         incidents.report(writing, found)
         incidents.end(writing, FAMILIES, [it.key for it in found])
+        incidents.end_unseen(writing, "refused", writing.now - REFUSED)
     return found
 
 

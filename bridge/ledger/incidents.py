@@ -60,6 +60,12 @@ def end(writing: Writing, families: Iterable[str], still: Iterable[str]) -> None
             writing.say("incident_over", "bridge", code=row.code, detail=row.key)
 
 
+def end_unseen(writing: Writing, family: str, since: datetime) -> None:
+    """End the open incidents of *family* that nobody has reported since then."""
+    seen = select(incident.c.key).where(incident.c.ended_at.is_(None), incident.c.seen_at >= since)
+    end(writing, [family], writing.connection.execute(seen).scalars())
+
+
 def open_ones(connection: Connection) -> list[Incident]:
     """Return what is wrong now, the oldest first."""
     query = select(incident).where(incident.c.ended_at.is_(None)).order_by(incident.c.since)

@@ -37,6 +37,7 @@ from bridge.settings import SigningKey
 from bridge.standing import Standing, is_open
 from bridge.web import signature, wire
 from bridge.web.rate import Rate
+from bridge.web.refusals import Refusals
 
 LOG = logging.getLogger("bridge.callouts")
 INTERACTIVE = 10  # records in a call that a person may be waiting for; more is a mass update
@@ -79,6 +80,7 @@ def create_callouts(
     budget_s: float,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     rate: Rate | None = None,
+    refusals: Refusals | None = None,
 ) -> Flask:
     """Return the app that Apex calls.
 
@@ -107,6 +109,8 @@ def create_callouts(
             return _refusal(wire.Refused(413, "TOO_LARGE", "The call is larger than 2 MB; send fewer records in one."))
         except signature.Unsigned as unsigned:
             LOG.warning("refused a callout: %s", unsigned.reason)
+            if refusals is not None:
+                refusals.count()
             return _refusal(wire.Refused(401, "NOT_SIGNED", "The call is not signed with a key that is valid now."))
         except wire.Refused as refused:
             LOG.warning("refused a callout: %s %s", refused.code, refused.sentence)

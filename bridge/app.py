@@ -110,13 +110,14 @@ class Bridge:
             )
             self.rotation.start()
 
-    def shown(self, after: datetime) -> bool:
-        """Say whether Salesforce shows an Account or Application as delivered after that time. Raises as reading does.
+    def shown(self, after: datetime, until: datetime) -> bool:
+        """Say whether Salesforce shows an Account or Application as delivered between these. Raises as reading does.
 
         The first condition is on an indexed field: an organisation may hold millions of records.
         """
-        then = after.strftime("%Y-%m-%dT%H:%M:%SZ")
-        said = f"SystemModstamp > {then} AND NetSuite_Synced_At__c > {then} AND NetSuite_Status__c = 'delivered'"
+        then, end = (it.strftime("%Y-%m-%dT%H:%M:%SZ") for it in (after, until + timedelta(seconds=1)))
+        synced = f"NetSuite_Synced_At__c > {then} AND NetSuite_Synced_At__c < {end}"
+        said = f"SystemModstamp > {then} AND {synced} AND NetSuite_Status__c = 'delivered'"
         asked = (f"SELECT Id FROM {kind} WHERE {said} LIMIT 1" for kind in ("Account", "Opportunity"))  # noqa: S608
         return any(row for soql in asked for row in self.salesforce.query(soql))
 

@@ -35,18 +35,19 @@ LOOKS = 20  # states that are remembered, one a minute: the oldest is older than
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 HINT = "Run 'bridge reconcile' to see what differs, and 'bridge reconcile --apply' to link it again and go on."
 
-Shown = Callable[[datetime], bool]  # does Salesforce show a record as delivered after that time?
+Shown = Callable[[datetime, datetime], bool]  # does Salesforce show a record as delivered between these times?
 
 
 class Witness:
     """What this process saw in the database, for as long as it runs.
 
-    *to_ask*: since when Salesforce is still to be asked for what it shows, because it did not answer at the start.
+    *to_ask*: between which times Salesforce is still to be asked for what it shows, because it did not answer at the
+    start. What was delivered since then the ledger knows of.
     """
 
     def __init__(self) -> None:
         self._seen: deque[tuple[datetime, Heads]] = deque(maxlen=LOOKS)
-        self.to_ask: datetime | None = None
+        self.to_ask: tuple[datetime, datetime] | None = None
 
     def look(self, connection: Connection, now: datetime) -> tuple[timedelta | None, datetime]:
         """Remember what is there. Return how old the oldest thing is that was seen and is gone, None if none is.
@@ -75,7 +76,7 @@ def check(engine: Delivery, anchors_file: Path | None, witness: Witness, shown: 
         done = last_done(connection)
         lost = next(_behind(connection, anchors_file, mark), None)
     if lost is None and (done is None or now - done > BUSY):
-        lost = _shown_since(max(done or NEVER, mark or NEVER), witness, shown)
+        lost = _shown_since(max(done or NEVER, mark or NEVER), now, witness, shown)
     if lost is not None:
         begin(engine, f"{lost} It seems to be an older copy, or a new one. {HINT}")
     return lost
@@ -88,13 +89,13 @@ def watch(engine: Delivery, witness: Witness, shown: Shown) -> str | None:
         age, held = witness.look(connection, now)
         done = last_done(connection) or NEVER
     if age is None:
-        late = _shown_since(witness.to_ask, witness, shown) if witness.to_ask is not None else None
+        late = _shown_since(*witness.to_ask, witness, shown) if witness.to_ask is not None else None
         if late is not None:
             begin(engine, f"{late} It seems to be an older copy, or a new one. {HINT}")
         return late and "recovery"
     minutes = int(age.total_seconds() // 60)
     # This process may not run for long; what Salesforce shows goes further back.
-    if age > MARGIN or _shown_since(max(done, held), witness, shown):
+    if age > MARGIN or _shown_since(max(done, held), now, witness, shown):
         begin(engine, f"The database has lost what it knew {minutes} minutes ago: an older copy was put back. {HINT}")
         return "recovery"
     # The sweep receives again whatever was accepted so lately, and every write is an upsert: nobody need wait.
@@ -133,9 +134,15 @@ def end(engine: Delivery, *, actor: str) -> None:
 
 def _behind(connection: Connection, file: Path | None, mark: datetime | None) -> Iterator[str]:
     """Yield a sentence where the last anchor saw more than is there; those from before a recovery count no more."""
-    if file is None or not file.exists():
+    if file is None:
         return
-    last = anchors.last_line(file)
+    try:
+        last = anchors.last_line(file)
+    except FileNotFoundError:
+        return
+    except OSError as error:  # its disk is away: accepting goes on, and the daily verification tells of it
+        LOG.warning("The anchors cannot be read to see whether the database is an older copy: %s", error.strerror)
+        return
     try:
         said = json.loads(last or "{}")
         at, heads = datetime.fromisoformat(said["at"]), anchors.heads_of(said)
@@ -145,13 +152,16 @@ def _behind(connection: Connection, file: Path | None, mark: datetime | None) ->
         yield f"At {at:%Y-%m-%d %H:%M} UTC the audit trail was longer than it is now."
 
 
-def _shown_since(since: datetime, witness: Witness, shown: Shown) -> str | None:
-    """Return a sentence where Salesforce shows something that was delivered after all that the ledger knows."""
+def _shown_since(since: datetime, until: datetime, witness: Witness, shown: Shown) -> str | None:
+    """Return a sentence where Salesforce shows something that was delivered after all that the ledger knows.
+
+    What was delivered after *until*, while Salesforce is asked or before it could be, is no sign.
+    """
     try:
-        is_shown = shown(since + MARGIN if since > NEVER else NEVER)
+        is_shown = shown(since + MARGIN if since > NEVER else NEVER, until)
     except BridgeError as error:
         LOG.warning("Salesforce could not be asked whether the database is an older copy: %s", error.message)
-        witness.to_ask = since
+        witness.to_ask = since, until
         return None
     witness.to_ask = None
     if not is_shown:

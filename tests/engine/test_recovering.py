@@ -24,9 +24,10 @@ from bridge.watching import write_anchor
 def shown(house):
     """What Salesforce answers to the question of the start."""
 
-    def ask(after):
-        then = after.strftime("%Y-%m-%dT%H:%M:%SZ")
-        said = f"SystemModstamp > {then} AND NetSuite_Synced_At__c > {then} AND NetSuite_Status__c = 'delivered'"
+    def ask(after, until):
+        then, end = (it.strftime("%Y-%m-%dT%H:%M:%SZ") for it in (after, until + timedelta(seconds=1)))
+        synced = f"NetSuite_Synced_At__c > {then} AND NetSuite_Synced_At__c < {end}"
+        said = f"SystemModstamp > {then} AND {synced} AND NetSuite_Status__c = 'delivered'"
         return any(house.salesforce.query(f"SELECT Id FROM Account WHERE {said} LIMIT 1"))
 
     return ask
@@ -169,6 +170,29 @@ def test_salesforce_that_does_not_answer_is_asked_again(house, request):
 
     assert (unanswered, later) == (None, "recovery")
     assert pauses(house) == [("*netsuite", "RECOVERY")]
+
+
+def test_what_was_delivered_before_salesforce_could_be_asked_is_no_sign(house):
+    """After a quiet night Salesforce was away for a moment just when the bridge was started."""
+    delivered(house, "Acme")
+    house.clock.advance(hours=14)
+    witness = Witness()
+    house.sf.faults.add(kind="unavailable", times=50)
+    unanswered = begun(house, witness=witness)
+    house.sf.faults.clear()
+    house.clock.advance(seconds=30)
+    delivered(house, "Brown")
+
+    later = recovering.watch(house.engine, witness, shown(house))
+
+    assert (unanswered, later, witness.to_ask) == (None, None, None)
+    assert pauses(house) == []
+
+
+def test_anchors_that_cannot_be_read_do_not_keep_the_bridge_from_starting(house, tmp_path: Path):
+    assert begun(house, file=tmp_path) is None  # a directory, as where a disk is not mounted
+    assert begun(house, file=tmp_path / "none yet") is None
+    assert pauses(house) == []
 
 
 def look(house, witness, minutes):

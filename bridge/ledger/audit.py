@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import many
@@ -55,6 +55,7 @@ EXPORTED = ("at", "actor", "action", "sync", "source_id", "target", "code", "det
             "mapping", "message_id", "chain", "seq", "hash")  # fmt: skip
 CALLED = 2_000  # messages of one call that are looked at
 LOOKED_AT = 20_000  # rows about one record that are looked through for the newest
+STEP = 10_000  # messages whose rows are looked for in one statement
 _TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
 _TAKE_FREE, _TAKE_FIRST = _TAKE.with_for_update(skip_locked=True), _TAKE.with_for_update()
 _MOVE = (
@@ -214,7 +215,22 @@ def _verify_one(connection: Connection, key: bytes, chain: int, last: int, head:
 
 
 def unsaid(connection: Connection) -> int | None:
-    """Return the first message that settled without a row of that moment or later, None where there is none."""
-    told = exists().where(audit.c.message_id == message.c.id, audit.c.at >= message.c.settled_at)
-    query = select(message.c.id).where(message.c.settled_at.is_not(None), ~told)
-    return connection.execute(query.order_by(message.c.id).limit(1)).scalar()
+    """Return the first message that settled without a row of that moment or later, None where there is none.
+
+    In steps: all messages in one question take longer than any statement may with millions of rows.
+    """
+    last = connection.execute(select(func.max(message.c.id))).scalar() or 0
+    for start in range(0, last, STEP):
+        end = start + STEP
+        told = exists().where(
+            audit.c.message_id == message.c.id,
+            audit.c.message_id > start,  # said again: PostgreSQL would look through the whole trail
+            audit.c.message_id <= end,
+            audit.c.at >= message.c.settled_at,
+        )
+        query = select(message.c.id).where(message.c.id > start, message.c.id <= end)
+        query = query.where(message.c.settled_at.is_not(None), ~told).order_by(message.c.id).limit(1)
+        found: int | None = connection.execute(query).scalar()
+        if found is not None:
+            return found
+    return None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from bridge import operating, watching
+from bridge.ledger import audit as trail
 from bridge.ledger import marks
-from bridge.ledger.models import audit, audit_head
+from bridge.ledger.models import audit, audit_head, message
 from bridge.site import Alerts
 from bridge.watching import Watched
 from tests.ledger.test_audit import disarm
@@ -229,3 +230,20 @@ def test_little_space_is_told_before_there_is_none(watch, free, total, is_told):
     found = watch(space=lambda: (free * 1024**3, total * 1024**3))
 
     assert ("LOW_SPACE" in found) == is_told
+
+
+def test_messages_that_the_audit_is_silent_about_are_found_in_steps(house, monkeypatch):
+    """Millions of messages in one statement would take longer than PostgreSQL lets any of them."""
+    monkeypatch.setattr(trail, "STEP", 2)
+    house.push(*(house.account() for _ in range(3)))
+    with house.ledger.write() as writing:
+        last = writing.connection.execute(select(func.max(message.c.id)).where(message.c.sync == "customer")).scalar()
+        held = trail.unsaid(writing.connection)
+        later = update(message).where(message.c.id == last).values(settled_at=writing.now + timedelta(days=1))
+        writing.connection.execute(later)
+
+    with house.ledger.read() as connection:
+        found = trail.unsaid(connection)
+
+    assert (held, found) == (None, last)
+    assert last > 2

@@ -45,6 +45,10 @@ def reconcile(bridge: Bridge, *, apply: bool, amounts: bool, every: bool) -> int
         return found.differing()
     done = mend(engine, actor=person(), amounts=amounts)
     out.print(f"{done.linked} linked again, {done.received} on their way again, {done.left} left to a person.")
+    if waits and found.left_out:
+        # What was not compared may have been delivered, and forgotten.
+        out.print("NetSuite stays paused, for not all was compared. Mend it, or \"bridge resume '*netsuite'\".")
+        return found.differing()
     recovering.end(engine, actor=person())
     while engine.deliver(most=50):
         pass

@@ -28,6 +28,7 @@ import suitetalk_wsdl
 from bridge import playground, terminal
 from bridge.cli import app
 from bridge.cli_config import sealed, unsealed
+from bridge.ledger import Ledger, marks
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
 from bridge.sandbox.salesforce import FakeSalesforce
 from bridge.sandbox.wsgi import SandboxServer
@@ -385,6 +386,29 @@ def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(
     assert "linked again" in applied[1]
     assert not re.search(rf"customer.*{account}", again[1])
     assert [it.id for it in systems.made("customer", account)] == [customer.id]
+
+
+def test_a_recovery_goes_on_until_all_was_compared(bridge: Run, systems: Systems, environment: dict[str, str]) -> None:
+    bridge("push", "Account", systems.save())
+    ledger = Ledger(environment["BRIDGE_DATABASE_URL"])
+    with ledger.write() as writing:
+        marks.start_pause(writing, "*netsuite", "RECOVERY", "It seems to be an older copy.", probe=False)
+    systems.netsuite.faults.add("permission", operation="search")
+
+    partly = bridge("reconcile", "--apply")
+    systems.netsuite.faults.clear()
+    with ledger.read() as connection:
+        paused = [it.code for it in marks.pauses(connection)]
+    whole = bridge("reconcile", "--apply")
+    with ledger.read() as connection:
+        after = marks.pauses(connection)
+    ledger.close()
+
+    assert "was not compared" in partly[1]
+    assert "NetSuite stays paused" in partly[1]
+    assert paused == ["RECOVERY"]
+    assert "stays paused" not in whole[1]
+    assert after == []
 
 
 def test_pause_stops_one_sync_and_resume_goes_on(bridge: Run, systems: Systems) -> None:

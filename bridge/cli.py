@@ -62,7 +62,9 @@ def _until_stopped() -> None:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with contextlib.suppress(KeyboardInterrupt):
-        ended.wait()
+        # A signal that comes just before the wait begins is acted on when the wait is next looked at.
+        while not ended.wait(1.0):
+            pass
     last = threading.Timer(LAST_S, os._exit, [0])
     last.daemon = True
     last.start()

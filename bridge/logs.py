@@ -70,6 +70,9 @@ class Json(Starred):
 
 def start(level: str, form: str, secrets: Iterable[str]) -> None:
     """Send all logs of this process to standard error, in *form* ``text`` or ``json``."""
+    # Where a line cannot be written, logging would print what is being handled, an address that is a secret among it,
+    # past every formatter.
+    logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json(secrets=secrets) if form == "json" else Starred(TEXT, secrets))
     root = logging.getLogger()

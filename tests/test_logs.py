@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -69,3 +70,22 @@ def test_text_tells_what_it_is_about():
     said = line("text", "delivered", correlation="c1", sync="customer")
 
     assert said.endswith("delivered correlation=c1 sync=customer")
+
+
+def test_a_line_that_cannot_be_written_tells_nothing_of_what_was_being_handled(monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    closed, terminal = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", closed)
+    logs.start("info", "text", [])
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    try:
+        raise ConnectionError(f"no answer from https://alerts.example.com/{SECRET}")
+    except ConnectionError:
+        root.warning("an alert reached nobody")
+
+    assert SECRET not in terminal.getvalue()

@@ -89,7 +89,8 @@ class Delivery:
             due = taking = most
             if keys is None and accept is None:
                 with self.ledger.read() as connection:
-                    due = lanes.count_due(connection, self.ledger.now(connection), most * hands)
+                    now = self.ledger.now(connection)
+                    due = 0 if self.ledger.is_apart(now) else lanes.count_due(connection, now, most * hands)
                 if not due:
                     break
                 taking = min(most, max(FEWEST, -(-due // hands)))
@@ -120,7 +121,8 @@ class Delivery:
     ) -> tuple[Sequence[str] | None, list[Lease], Prepared]:
         if accept is not None:
             keys = accept(writing)
-        leases = lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
+        is_apart = self.ledger.is_apart(writing.now)  # what has just been accepted is for others then
+        leases = [] if is_apart else lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
         writing.wakes.difference_update(it.key for it in leases)  # nobody else could do anything there now
         prepared = prepare(writing, leases, self.syncs, self.netsuite.url, self.trials) if leases else Prepared()
         if leases and not prepared.work:
@@ -156,8 +158,9 @@ class Delivery:
             left = until - time.monotonic()
             if not waiting or left <= 0 or are_paused(self.ledger, self.syncs, {it.sync for it in waiting}):
                 return found
-            end = self.ledger.moment() + timedelta(seconds=left)
-            if all(it.is_later_than(end) for it in waiting):
+            now = self.ledger.moment()
+            end = now + timedelta(seconds=left)
+            if self.ledger.is_apart(now) or all(it.is_later_than(end) for it in waiting):
                 return found  # nothing more can happen while the caller waits
             if not self.deliver(self._lanes(ids), interactive=True, until=until):
                 with self._settled:

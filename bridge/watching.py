@@ -84,6 +84,7 @@ def look(engine: Delivery, watched: Watched) -> list[Incident]:
         incidents.report(writing, found)
         incidents.end(writing, FAMILIES, [it.key for it in found])
         incidents.end_unseen(writing, "refused", writing.now - REFUSED)
+        incidents.end_unseen(writing, "apart", writing.now - REFUSED)
     return found
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,7 @@ LOGGED = ("correlation", "sync", "source_id", "target", "code", "message_id")
 PERSON = "005"  # what ids of Salesforce users begin with
 QUIET_S = 1.0  # a connection that was not used for so long is asked first whether it still works
 BUSY_S = 5  # that another process may hold SQLite: longer than any transaction of ours, shorter than Apex waits
+APART = timedelta(seconds=60)  # from the database's clock; a callout may be 300 s old
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Ledger:
         self.is_sqlite = self.url.startswith("sqlite")
         self.audit_key = audit_key
         self._clock = clock
+        self.here: Callable[[], datetime] | None = None  # this machine's clock; a test may set it wrong
         self.mapping: str | None = None  # version of the rules in force, for the audit
         self.wake: Callable[[Connection, set[str]], None] | None = None  # inside the transaction
         self.woken: Callable[[], None] | None = None  # after its commit
@@ -190,6 +192,12 @@ class Ledger:
             return self._clock() if self._clock else datetime.now(UTC)
         with self.read() as connection:
             return self.now(connection)
+
+    def is_apart(self, now: datetime) -> bool:
+        """Say whether this machine's clock is far from *now*, the database's: it leaves the work to others then."""
+        if self.here is None and self._clock is not None:
+            return False  # a test's clock is everybody's
+        return abs((self.here() if self.here else datetime.now(UTC)) - now) > APART
 
     def space(self) -> tuple[int, int] | None:
         """Return how many bytes of the disk under the database are free, and how many it has; None for a server's."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Row
@@ -27,6 +28,7 @@ from bridge.mapping import LINE_LISTS, Push, external_id
 from bridge.ports import Fields, Record, Ref
 from bridge.preparing import CLOSED
 from bridge.pulling import pages
+from bridge.surviving import Heirs, heirs
 
 PAGE = 500  # Salesforce records compared at a time; of each sync at most as many are in one getList
 EVER = datetime(2000, 1, 1, tzinfo=UTC)  # before anything that either system holds
@@ -115,10 +117,11 @@ def compare(
     for push in engine.syncs.pushes.values():
         if push.name in found.left_out:
             continue
+        heir_of = cache(partial(heirs, engine, push))
         try:
             for rows in _there(engine, push, until, found):
                 _go_on(is_stopped)
-                _strangers(engine, push, rows)
+                _strangers(engine, push, rows, heir_of)
                 progress(push.target, found.there[push.name])
         except Misconfigured as error:
             found.left_out[push.name] = error.message
@@ -338,7 +341,7 @@ def _there(engine: Delivery, push: Push, until: datetime, found: Compared) -> It
         yield window.rows
 
 
-def _strangers(engine: Delivery, push: Push, rows: Sequence[Record]) -> None:
+def _strangers(engine: Delivery, push: Push, rows: Sequence[Record], heir_of: Callable[[], Heirs]) -> None:
     """Keep what has our external id and is unknown to the ledger: to be linked, or nobody's at all."""
     prefix = external_id(push.external_id, "")
     ids = {str(it.ref.external_id)[len(prefix) :]: it for it in rows if it.ref.external_id}
@@ -356,7 +359,7 @@ def _strangers(engine: Delivery, push: Push, rows: Sequence[Record]) -> None:
     if not unknown:
         return
     there = engine.salesforce.get([Ref(push.source, id=it) for it in unknown], engine.syncs.reads(push.source))
-    label, new = push.label or push.name, []
+    label, new, taken = push.label or push.name, [], []
     for salesforce_id, source in zip(unknown, there, strict=True):
         record = ids[salesforce_id]
         base = Difference(
@@ -367,8 +370,13 @@ def _strangers(engine: Delivery, push: Push, rows: Sequence[Record]) -> None:
         if source is not None:
             said = f"NetSuite has {label.lower()} {record.ref.id}, and the ledger does not know of it."
             base = replace(base, what=UNLINKED, sentence=said, who="administrator")
+        elif (heir := heir_of().get(str(record.ref.id))) is not None:
+            said = f"{label} {record.ref.id} was taken over from a merged Account, and the ledger does not know of it."
+            base = replace(base, what=UNLINKED, source_id=heir.source_id, sentence=said, who="administrator")
+            taken.append(heir)
         new.append(base)
     with engine.ledger.write() as writing:
+        differences.drop(writing, taken)
         differences.keep(writing, new)
 
 

@@ -18,7 +18,8 @@ from sqlalchemy import select
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
-from bridge.ledger import links, marks
+from bridge.ledger import differences, links, marks
+from bridge.ledger.differences import MISSING, Difference
 from bridge.ledger.links import Link
 from bridge.ledger.models import link, message
 from bridge.mapping import Push
@@ -27,11 +28,13 @@ from bridge.merging import BEFORE_ALL
 from bridge.ports import Record, Ref
 from bridge.pulling import DEFAULT_OVERLAP, FIRST
 from bridge.receiving import as_received
+from bridge.records.status import ID_FIELDS
 
 ORDERS = {"customer": "sales_order", "vendor": "purchase_order"}  # the push whose orders name it
 MIRRORS = ("NetSuite_Document__c", "Remittance__c", "NetSuite_Order__c")
 MOST = 20  # documents of an Account that are asked whom they belong to; one is enough
 MOMENT = timedelta(microseconds=1)
+Heirs = dict[str, Difference]  # NetSuite id → the Account that shows it as its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +193,22 @@ def _latest(engine: Delivery, push: Push, salesforce_id: str) -> datetime:
         found = links.find(connection, [(push.name, salesforce_id)])
     known = found.get((push.name, salesforce_id))
     return known.modified_at if known else BEFORE_ALL
+
+
+def heirs(engine: Delivery, push: Push) -> Heirs:
+    """Return which Accounts that seem to be missing in NetSuite took a record over from one merged into them.
+
+    It keeps the external id of the one that is gone, and the ledger that knew so is lost; Salesforce shows its id.
+    """
+    found: Heirs = {}
+    after = (push.name, "")
+    while push.source == "Account" and push.target in ID_FIELDS:
+        with engine.ledger.read() as connection:
+            listed = [it for it in differences.page(connection, (MISSING,), after) if it.sync == push.name]
+        if not listed:
+            break
+        after = (push.name, listed[-1].external_id)
+        name, never = ID_FIELDS[push.target][0], [it for it in listed if it.target_id is None]
+        there = engine.salesforce.get([Ref(push.source, id=it.source_id) for it in never], (name,))
+        found |= {str(it.fields[name]): one for one, it in zip(never, there, strict=True) if it and it.fields.get(name)}
+    return found

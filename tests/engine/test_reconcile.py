@@ -16,6 +16,7 @@ from bridge.mending import mend
 from bridge.ports import Record, Ref
 from bridge.reconcile import compare
 from tests.engine import test_credits as crediting
+from tests.engine import test_merging as merging
 
 only_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)  # it is not about the database
 
@@ -192,6 +193,33 @@ def test_a_link_that_leads_astray_is_mended(house, town):
     assert listed == [("customer", "broken", acme)]
     assert house.links()["customer", acme].target_id == right
     assert found(house)[0] == []
+
+
+@only_sqlite
+def test_a_customer_taken_over_in_a_merge_is_linked_again_not_made_twice(house):
+    """It has the external id of the Account that is gone; after the ledger was lost nothing else but its id tells."""
+    loser, stranger = house.account("Loser"), foreign(house, "customer", "sf-cus-001000000000000AAA", "Nobody's")
+    house.push(loser)
+    winner, never = house.account("Winner"), house.account("Never delivered")
+    merging.merge(house, winner, loser, with_trigger=False)
+    house.sf.update(winner, Phone="555-0100")
+    house.receive(winner, write_back=True)
+    merging.drain(house)
+    house.clock.advance(hours=2)
+    made = {it.id for it in house.made("customer")}
+    forget(house, loser, winner, never)
+
+    listed, _ = found(house)
+    put_right(house)
+    merging.drain(house)
+    house.clock.advance(hours=1)
+
+    assert ("customer", "unlinked", winner) in listed
+    assert ("customer", "missing", winner) not in listed
+    assert {it.external_id for it in house.made("customer") if it.id not in made} <= {f"sf-cus-{never}"}
+    assert house.links()["customer", winner].external_id == f"sf-cus-{loser}"
+    assert found(house)[0] == [("customer", "extra", "001000000000000AAA")]
+    assert stranger in made
 
 
 @only_sqlite

@@ -139,14 +139,16 @@ class Writer:
         self._judge_access(run, rows)
 
     def _in_bulk(self, run: Run, rows: list[Row]) -> None:
-        # In CSV the text "#N/A" means null, so a row that holds it as text goes by a collection.
-        literal = {row.place for row in rows if "#N/A" in row.fields.values()}
+        literal = {row.place for row in rows if any(map(_is_literal, row.fields.values()))}
         rest = [row for row in rows if row.place not in literal]
         try:
             if run.stopped is None:
                 self._pace(run)
         except Deferred as error:
             run.stopped = error
+        except BridgeError as error:
+            run.settle(rows, error)
+            return
         if run.stopped is not None:
             run.settle(rows, run.stopped)
             return
@@ -342,6 +344,15 @@ def _outcome(row: Row, item: Any) -> Outcome:
         errors = item.get("errors")
         return faults.of_row(errors[0] if isinstance(errors, list) and errors else None)
     return _in_doubt("an entry that says neither success nor failure")
+
+
+def _is_literal(value: Any) -> bool:
+    """Say whether a text must not stand in CSV, so that its row goes by a collection.
+
+    There ``#N/A`` means null, and a carriage return ends a row or makes Salesforce refuse the whole job for its ends of
+    lines.
+    """
+    return type(value) is str and ("\r" in value or value == "#N/A")
 
 
 def _in_doubt(words: str) -> BridgeError:

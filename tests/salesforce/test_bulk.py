@@ -94,6 +94,19 @@ def test_a_text_that_means_null_in_csv_goes_by_another_way(fake, large):
     assert {it["Name"]: it.get("Memo__c") for it in fake.rows(ORDER)} == {"a": "#N/A", "b": None, "c": None}
 
 
+def test_a_carriage_return_in_a_text_spoils_no_job(fake, wire, large):
+    records = [order("a", Memo__c="x\ry"), order("b", Memo__c="\r"), order("c", Memo__c='x\r\n"y", z')]
+
+    outcomes = large.upsert([*records, order("d", Memo__c="plain"), order("e")])
+
+    assert [type(it) for it in outcomes] == [Written] * 5
+    rows = {it["NetSuite_Key__c"]: it.get("Memo__c") for it in fake.rows(ORDER)}
+    assert rows["c"] == 'x\r\n"y", z'
+    assert rows.keys() == set("abcde")
+    assert wire.paths("jobs/ingest")
+    assert wire.paths("composite")
+
+
 def test_a_wrong_row_is_rejected_and_the_others_are_written(fake, large):
     outcomes = large.upsert(
         [order("a"), order("b", Record_Type__c="Nonsense"), order("c"), order("d", Memo__c="x" * 256)]
@@ -296,5 +309,15 @@ def test_a_locked_row_of_a_job_is_tried_again_in_a_small_call(script, jobs, syst
 def test_bulk_without_permission_is_misconfigured(jobs, system):
     refused = json.dumps([{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "no bulk"}]).encode()
     jobs.before = lambda environ: (403, refused, "application/json")
+
+    assert {type(it) for it in system.upsert(RECORDS)} == {Misconfigured}
+
+
+def test_a_login_refused_while_the_quota_is_looked_up_is_misconfigured(script, system):
+    """Below the daily limit's last tenth the quota is asked for before a job; that call may fail like any other."""
+    system._connection.quota.note("api-usage=85/100")
+    system._connection.quota._seen_at = -1e9
+    refused = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "no"}]
+    script.on("limits", 403, refused)
 
     assert {type(it) for it in system.upsert(RECORDS)} == {Misconfigured}

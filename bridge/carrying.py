@@ -144,14 +144,14 @@ class Stream:
                 self._fly()
         except BaseException:
             gathered, self._gathered = self._gathered, []
-            self.engine.ledger.commit(partial(self._not_sent, gathered))
+            self.engine.ledger.commit(partial(self._not_sent, gathered, leases))
             raise
         return stored
 
     def _hold(self, leases: list[Lease]) -> None:
-        """Remember the lease under which the next records go; those before them go under the one of their own."""
+        """Remember the lease under which the next records go; those before them end under theirs, which goes back."""
         if leases != self._leases:
-            self._fly()
+            self.rest()
             self._leases, self._leased_at = leases, time.monotonic()
             self._keeper = Keeper(self.engine.ledger, leases) if leases else None
 
@@ -186,7 +186,7 @@ class Stream:
     def _rest(self) -> None:
         gathered, self._gathered = self._gathered, []
         if gathered:  # what flew before it failed
-            self.engine.ledger.commit(partial(self._not_sent, gathered))
+            self.engine.ledger.commit(partial(self._not_sent, gathered, self._leases))
         if self._leases:
             leases, self._leases, self._keeper = self._leases, [], None
             self.engine.ledger.commit(partial(self._release, leases))
@@ -285,7 +285,9 @@ class Stream:
             self.correlation, now, now,
         )  # fmt: skip
 
-    def _not_sent(self, begun: Iterable[Carried], writing: Writing) -> None:
+    def _not_sent(self, begun: Iterable[Carried], leases: Sequence[Lease], writing: Writing) -> None:
+        if not lanes.still_held(writing.connection, leases):
+            return  # whoever took over looks after what stands there as being sent
         changes = messages.Changes(writing)
         for it in begun:
             changes.set(_as_row(it), DEFERRED, due_at=writing.now, code="NOT_SENT", who="nobody", attempts=0)

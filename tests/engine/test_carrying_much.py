@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from concurrent.futures import Future
 
 import pytest
 
 from bridge import failpoints, pulling
+from bridge.carrying import Stream
 from bridge.ledger import audit as chain
-from bridge.ledger import keeping
-from bridge.pulling import pull
+from bridge.ledger import keeping, lanes, marks
+from bridge.pulling import Taken, pull, store
 from tests.engine.conftest import KEY
 
 SALE = "sales_order_mirror"
@@ -146,3 +148,45 @@ def test_a_lease_is_looked_at_while_one_call_lasts(monkeypatch):
             keeping.time.sleep(0.01)
 
     assert seen == [0, 1, 2]
+
+
+def begun(house):
+    """A stream that has gathered twenty orders and not sent one."""
+    stream = Stream(house.engine, house.engine.syncs.pulls[SALE], "c-1")
+    stream.together = 1_000
+    now = house.engine.netsuite.now()
+    (window,) = house.engine.netsuite.windows("salesOrder", now - pulling.FIRST, now)
+    store(stream, window.rows[:20], Taken())
+    assert house.states(SALE) == ["sending"] * 20
+    return stream, window.rows
+
+
+def test_what_was_gathered_is_left_to_whoever_took_over(house, orders):
+    stream, _ = begun(house)
+    for _ in range(3):  # the lease runs out, and another looks after what stands there as being sent
+        house.clock.advance(minutes=10)
+        house.drain()
+    assert house.states(SALE) == ["delivered"] * 20
+    for _ in range(4):
+        failed = Future()
+        failed.set_exception(RuntimeError("the ledger was away"))
+        stream._flying.append(failed)
+
+    with pytest.raises(RuntimeError):
+        stream.rest()
+
+    assert house.states(SALE) == ["delivered"] * 20
+    stream._pool.shutdown()
+
+
+def test_a_pause_that_begins_during_a_pull_keeps_no_lane(house, orders):
+    stream, rows = begun(house)
+    with house.ledger.write() as writing:
+        marks.start_pause(writing, SALE, "BY_HAND", "A person paused it.", actor="ada", probe=False)
+
+    with stream:
+        store(stream, rows[20:40], Taken())
+
+    assert Counter(house.states(SALE)) == {"delivered": 20, "pending": 20}
+    with house.ledger.write() as writing:
+        assert lanes.lease(writing.connection, "another", writing.now, keys=[SALE])

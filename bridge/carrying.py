@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row
 
 from bridge.courtesy import breathe
 from bridge.delivery import Delivery
-from bridge.errors import BridgeError, Rejected, Uncertain
+from bridge.errors import BridgeError, Deferred, Rejected, Uncertain
 from bridge.failpoints import reached
 from bridge.ledger import Writing, lanes, links, marks, messages, pulled
 from bridge.ledger.keeping import Keeper, Overtaken
@@ -34,6 +34,7 @@ from bridge.mirroring import Leads, leads, mapped, mirrored
 from bridge.ports import Record
 from bridge.recording import release, settle
 from bridge.sending import Sent, send
+from bridge.standing import EVERYTHING
 from bridge.work import Work
 
 LOG = logging.getLogger("bridge.carrying")
@@ -272,7 +273,12 @@ class Stream:
 
     def _lease(self, writing: Writing) -> list[Lease]:
         name, connection = self.sync.name, writing.connection
-        if {name, "*salesforce"} & {it.scope for it in marks.pauses(connection)}:
+        paused = {it.scope for it in marks.pauses(connection)}
+        if EVERYTHING in paused:
+            raise Deferred(
+                "The bridge stores nothing that can be read later: its disk is nearly full.", code="LOW_SPACE"
+            )
+        if {name, "*salesforce"} & paused:
             return []
         if self._leases:
             return self._leases if lanes.still_held(connection, self._leases) else []

@@ -42,7 +42,7 @@ from bridge.mirroring import leads, mapped, mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
 from bridge.ports import Record, Ref
 from bridge.records import status
-from bridge.standing import CONFIRM, NewUrl, covered, standing
+from bridge.standing import CONFIRM, EVERYTHING, NewUrl, covered, standing
 from bridge.work import Prepared, Work, goes_alone
 
 LOG = logging.getLogger("bridge.preparing")
@@ -141,7 +141,7 @@ class _Step:
             if row is not newest:
                 self.changes.set(row, SUPERSEDED)
         push, pull = self.syncs.pushes.get(newest.sync), self.syncs.pulls.get(newest.sync)
-        if {newest.sync, "*netsuite" if push else "*salesforce"} & self.paused - self.trials:
+        if {newest.sync, "*netsuite" if push else "*salesforce", EVERYTHING} & self.paused - self.trials:
             return True
         if newest.due_at is not None and newest.due_at > self.now:
             self._put_off([row for row in rows if unsure and row is not newest], newest.due_at, "EARLIER_CHANGE_UNSURE")

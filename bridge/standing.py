@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, func, select
 
@@ -40,6 +40,8 @@ _NEWEST = select(*(message.c[name] for name in _SHOWN)).join(
 )
 # Held, and a record is in NetSuite all the same that is not kept up to date: a person must see that.
 STAYS = ("GATE_CLOSED_AFTER", "MERGED_AWAY")
+
+EVERYTHING: Final = "*everything"  # stopped by the bridge itself, in both directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ def is_open(states: Iterable[str]) -> bool:
 
 def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
     """Return the syncs that a pause of *scope* stops."""
+    if scope == EVERYTHING:
+        return (*syncs.pushes, *syncs.pulls, SYNC, BALANCE)
     if scope == "*netsuite":
         return tuple(syncs.pushes)
     return (*syncs.pulls, SYNC, BALANCE) if scope == "*salesforce" else (scope,)

@@ -18,11 +18,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row
 
+from bridge import operating
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
 from bridge.ledger import Ledger, anchors, audit, desk, exchanges, incidents, marks, privacy
 from bridge.ledger.incidents import Incident
 from bridge.site import Alerts
+from bridge.standing import EVERYTHING
 
 LOG = logging.getLogger("bridge.watching")
 ANCHORER = "anchors"  # who says so in the audit
@@ -36,6 +38,7 @@ EXPIRY_DAYS: Final = (30, 7, 1)
 DAY: Final = timedelta(days=1)
 REFUSED: Final = timedelta(minutes=10)  # without too many refused callouts; whoever refuses them reports it
 LITTLE: Final = 5 * 1024**3  # bytes; a fifth of a large disk is plenty
+STOP: Final = 1024**3  # bytes, or a twentieth of a small disk: the rest is for accepting
 
 Tell = Callable[[Incident], bool]  # True once somebody was reached
 
@@ -60,6 +63,8 @@ def look(engine: Delivery, watched: Watched) -> list[Incident]:
     """Keep what is wrong now, end what is no longer, and return what is wrong."""
     ledger = engine.ledger
     skew = _skew(engine, watched)  # asks NetSuite, so before any transaction
+    space = watched.space()
+    keep_room(engine, space)
     with ledger.read() as connection:
         now = ledger.now(connection)
         found = [
@@ -75,7 +80,7 @@ def look(engine: Delivery, watched: Watched) -> list[Incident]:
         ]
     found += [
         *skew,
-        *_space(watched.space()),
+        *_space(space),
         *_quota(watched.usage()),
         *_expiring(watched.expiries, now.date()),
         *_soap(now.date()),
@@ -86,6 +91,24 @@ def look(engine: Delivery, watched: Watched) -> list[Incident]:
         incidents.end_unseen(writing, "refused", writing.now - REFUSED)
         incidents.end_unseen(writing, "apart", writing.now - REFUSED)
     return found
+
+
+def keep_room(engine: Delivery, space: tuple[int, int] | None) -> None:
+    """Stop sending and pulling while the disk is nearly full, so that accepting can go on; resume with twice the room.
+
+    What a pull does not read now is there later; a save that is refused has to be found by the sweep.
+    """
+    if space is None:
+        return
+    free, least = space[0], min(space[1] // 20, STOP)
+    with engine.ledger.read() as connection:
+        is_stopped = any(it.scope == EVERYTHING for it in marks.pauses(connection))
+    if free < least and not is_stopped:
+        reason = f"The disk of the database has {free // 1024**2:,} MB left, and they are kept for accepting."
+        with engine.ledger.write() as writing:
+            marks.start_pause(writing, EVERYTHING, "LOW_SPACE", reason, probe=False)
+    elif free >= 2 * least and is_stopped:
+        operating.resume(engine, EVERYTHING, actor="bridge")
 
 
 def tell(ledger: Ledger, channels: Sequence[Tell]) -> int:

@@ -37,6 +37,8 @@ MOST_BYTES = 60_000_000  # Salesforce takes 150 MB, counted after base64
 FIRST_WAIT_S, LONGEST_WAIT_S, GROWTH = 0.2, 5.0, 1.5
 WHOLE_WAIT_S = 900.0
 READ_TRIES = 3
+FAILED = "the bulk job failed"
+UNSAID = ("BULK_NOT_PROCESSED", "NO_READABLE_ANSWER")
 ENDED = ("JobComplete", "Failed", "Aborted")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _JOB_ID = re.compile(r"[A-Za-z0-9]{15,18}")
@@ -86,9 +88,12 @@ class Bulk:
             self._abort(path)  # so that as little as can be still lands after what is sent next
             return [_in_doubt("the bulk job did not end in time")] * len(rows)
         try:
-            return self._results(path, rows)
+            found = self._results(path, rows)
         except BridgeError as error:
             return [_in_doubt(error.detail or error.message)] * len(rows)
+        if state == "Failed":  # as for a column that is not there: why, only another way of writing tells
+            return [_in_doubt(FAILED) if isinstance(it, BridgeError) and it.code in UNSAID else it for it in found]
+        return found
 
     def _open(self, row: Row) -> str:
         job: dict[str, Any] = {"object": row.kind, "contentType": "CSV", "lineEnding": "LF", "columnDelimiter": "COMMA"}

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ports import Record, Ref, Written
-from bridge.salesforce import faults
+from bridge.salesforce import bulk, faults
 from bridge.salesforce.connection import Connection
 from bridge.salesforce.shapes import Shapes
 from bridge.salesforce.values import UPSERT_KEY, NotAnId, id18, is_name, relationship, row_bytes, wire_fields
@@ -139,8 +139,8 @@ class Writer:
         self._judge_access(run, rows)
 
     def _in_bulk(self, run: Run, rows: list[Row]) -> None:
-        literal = {row.place for row in rows if any(map(_is_literal, row.fields.values()))}
-        rest = [row for row in rows if row.place not in literal]
+        by_call = {row.place for row in rows if any(map(_is_literal, row.fields.values()))}
+        rest = [row for row in rows if row.place not in by_call]
         try:
             if run.stopped is None:
                 self._pace(run)
@@ -154,7 +154,9 @@ class Writer:
             return
         for row, outcome in zip(rest, self._bulk(rest), strict=True):
             run.outcomes[row.place] = outcome
-        self._calls(run, chunks([row for row in rows if row.place in literal], MOST_ROWS))
+            if isinstance(outcome, BridgeError) and (outcome.detail or "").endswith(bulk.FAILED):
+                by_call.add(row.place)
+        self._calls(run, chunks([row for row in rows if row.place in by_call], MOST_ROWS))
 
     def _calls(self, run: Run, batches: list[list[Row]]) -> None:
         if len(batches) == 1:

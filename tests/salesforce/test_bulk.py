@@ -321,3 +321,14 @@ def test_a_login_refused_while_the_quota_is_looked_up_is_misconfigured(script, s
     script.on("limits", 403, refused)
 
     assert {type(it) for it in system.upsert(RECORDS)} == {Misconfigured}
+
+
+def test_why_a_whole_job_failed_is_told_by_a_collection(script, jobs, system):
+    """A column that is hidden from the bridge makes the job fail without a word about any row."""
+    jobs.state = ["Failed"]
+    jobs.results = {"successful": good("a"), "failed": bad(), "unprocessed": left("b")}
+    hidden = [{"errorCode": "INVALID_FIELD", "message": "No such column 'Memo__c' on sobject"}]
+    script.on("composite", 400, hidden)
+
+    assert [type(it) for it in system.upsert(RECORDS)] == [Written, Misconfigured, Misconfigured]
+    assert script.count("composite") == 1

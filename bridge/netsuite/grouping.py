@@ -24,8 +24,8 @@ LOG = logging.getLogger("bridge.netsuite")
 
 Item = TypeVar("Item")
 Outcome = Written | BridgeError
-# Of what waits, a call takes down to a third. To take all, as databases do, costs half as much again at the 95th
-# percentile where more arrives than single calls carry (5.0 s for 3.4 s at twice the limit), and leaves slots idle.
+# Of what waits, a call takes down to a third while many are on their way. To take all, as databases do, makes one list
+# slow and leaves the slots that come free meanwhile idle.
 MOST_PARTS = 3
 
 

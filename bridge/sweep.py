@@ -82,10 +82,7 @@ def _there(engine: Delivery) -> Iterator[str]:
 
 
 def _receive_unseen(engine: Delivery, page: list[Record]) -> int:
-    received = [
-        replace(it, fields={name: it.fields[name] for name in it.fields if name != STATUS})
-        for it in map(as_received, page)
-    ]
+    received = [_without_status(as_received(it)) for it in page]
     ids = [it.id for it in received]
     place = func.row_number().over(
         partition_by=message.c.source_id,

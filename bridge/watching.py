@@ -286,10 +286,17 @@ def expire(ledger: Ledger, contact_days: int) -> str:
         exchanges.expire(writing)
     if not contact_days:
         return "nothing is emptied by age"
-    before, count = ledger.moment() - timedelta(days=contact_days), 0
-    while True:
-        with ledger.write() as writing:
-            done = privacy.expire(writing, "Contact", before)
-        count += done
-        if not done:
-            return f"{count} messages of Contacts were emptied"
+    before, count, after = ledger.moment() - timedelta(days=contact_days), 0, 0
+    with ledger.read() as connection:
+        last = privacy.newest(connection)
+    while after < last:
+        # Looked for in steps and outside of the write: saves would wait for a look through millions of messages.
+        with ledger.read() as connection:
+            found = privacy.aged(connection, "Contact", before, after)
+        if found:
+            with ledger.write() as writing:
+                privacy.expire(writing, "Contact", before, found)
+            count += len(found)
+        else:
+            after += privacy.SPAN
+    return f"{count} messages of Contacts were emptied"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.ledger import Writing, exchanges, triage
 from bridge.ledger.desk_models import named
@@ -19,6 +19,7 @@ from bridge.ledger.models import OPEN, attempt, link, message
 from bridge.ledger.plain import ERASED, dumps
 
 BATCH = 500  # messages in one transaction, so that saves do not wait for a long one
+SPAN = 20_000  # messages that one statement looks through
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,27 @@ def erase(writing: Writing, source_id: str, *, actor: str, reason: str) -> Erase
     return Erased(len(settled), sum(row.state in OPEN for row in rows))
 
 
-def expire(writing: Writing, kind: str, before: datetime) -> int:
-    """Empty up to `BATCH` messages of *kind* (a Salesforce object) that settled before that moment; say how many."""
+def newest(connection: Connection) -> int:
+    """Return the number of the newest message, 0 where there is none."""
+    return int(connection.execute(select(func.max(message.c.id))).scalar() or 0)
+
+
+def aged(connection: Connection, kind: str, before: datetime, after: int) -> list[int]:
+    """Return up to `BATCH` messages of *kind* (a Salesforce object) to empty, of the `SPAN` beyond *after*."""
     query = (
         select(message.c.id)
+        .where(message.c.id > after, message.c.id <= after + SPAN)
         .where(message.c.source_kind == kind, message.c.settled_at < before, message.c.source_hash != ERASED)
         .order_by(message.c.id)
         .limit(BATCH)
     )
-    found = list(writing.connection.execute(query).scalars())
+    return list(connection.execute(query).scalars())
+
+
+def expire(writing: Writing, kind: str, before: datetime, found: list[int]) -> None:
+    """Empty the messages that `aged` found; a settled message stays one."""
     _empty(writing, found)
-    if found:
-        writing.say("expired", "retention", detail=f"{kind}: {len(found)} messages settled before {before.isoformat()}")
-    return len(found)
+    writing.say("expired", "retention", detail=f"{kind}: {len(found)} messages settled before {before.isoformat()}")
 
 
 def _empty(writing: Writing, ids: list[int]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
-from bridge import operating
+from bridge import operating, watching
 from bridge.ledger import audit, privacy
 
 PERSON = "Quirinia Zebrowska"
@@ -79,8 +80,6 @@ def test_what_is_on_its_way_is_told_and_left(house, contact):
 
 
 def test_contacts_are_emptied_by_age(house, contact):
-    from bridge import watching
-
     assert watching.expire(house.ledger, 90) == "0 messages of Contacts were emptied"
     house.clock.advance(days=91)
 
@@ -88,3 +87,23 @@ def test_contacts_are_emptied_by_age(house, contact):
     assert watching.expire(house.ledger, 90) == "0 messages of Contacts were emptied"
     assert PERSON.encode() not in stored(house)
     assert watching.expire(house.ledger, 0) == "nothing is emptied by age"
+
+
+def test_what_is_to_be_emptied_is_looked_for_in_steps_and_outside_of_the_write(house, contact, monkeypatch):
+    """On SQLite saves wait for whoever writes, and PostgreSQL ends a statement that takes a minute."""
+    monkeypatch.setattr(privacy, "SPAN", 1)
+    house.sf.update(contact, LastName=f"{PERSON} Two")
+    assert house.push_one(contact).state == "delivered"
+    house.clock.advance(days=91)
+    looks = []
+
+    @event.listens_for(house.ledger.engine, "after_cursor_execute")
+    def _look(connection, cursor, statement, *_):
+        if "message.settled_at <" in statement:
+            looks.append((statement, bool(connection.get_execution_options().get("writes"))))
+
+    assert watching.expire(house.ledger, 90) == "2 messages of Contacts were emptied"
+
+    assert PERSON.encode() not in stored(house)
+    assert len(looks) > 3
+    assert all("message.id <=" in statement and not writes for statement, writes in looks)

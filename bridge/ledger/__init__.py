@@ -37,8 +37,8 @@ _PG_BEGIN_STILL = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # PostgreSQL thinks of spinning disks, and would read the whole backlog rather than look a few lanes up in it; and it
 # would keep the plan that was best while the tables were empty.
 _PG_PLANS = "SET random_page_cost = 1.1; SET plan_cache_mode = force_custom_plan; SET jit = off"
-# The longest statement a healthy ledger knows takes a second. One that waits or runs for longer holds a thread, and may
-# hold locks; whoever asked is told that the database does not answer. Migrations are exempt.
+# A statement that waits or runs for so long holds a thread, and may hold locks; whoever asked is told that the database
+# does not answer. Long looks are taken in steps; migrations are exempt.
 STATEMENT_S = 60
 # A server that vanished, as in a fail-over or behind a dead link, must not hold every thread for a quarter of an hour:
 # after so many seconds (of ``tcp_user_timeout``: milliseconds) it counts as gone, and callers are told to come again.

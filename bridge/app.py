@@ -18,7 +18,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, courtesy, fitting, logs, operating, pinning, recovering, watching
+from bridge import configuring, courtesy, fitting, logs, operating, pinning, recovering, retaining, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -344,7 +344,7 @@ HOUSEKEEPING: Mapping[str, Callable[[Bridge], str]] = {
     "anchor": lambda bridge: watching.write_anchor(bridge.ledger, bridge.settings.audit_anchors),
     "verify": lambda bridge: watching.verify(bridge.ledger, bridge.settings.audit_anchors),
     "tally": lambda bridge: f"took in {counting.fold(bridge.ledger)} rows",
-    "retention": lambda bridge: watching.expire(bridge.ledger, bridge.site.retention.contact_days),
+    "retention": lambda bridge: retaining.expire(bridge.ledger, bridge.site.retention),
 }
 
 

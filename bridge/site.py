@@ -201,9 +201,10 @@ class Alerts(Choices):
 
 
 class Retention(Choices):
-    """``[retention]``: how long personal data is kept after it was sent; 0 keeps it."""
+    """``[retention]``: how long personal data, and messages whose work is done, are kept; 0 keeps them."""
 
     contact_days: Annotated[int, Field(ge=0)] = 90
+    message_days: Annotated[int, Field(ge=0)] = 400
 
 
 Role = Literal["viewer", "operator", "accountant", "administrator", "auditor"]

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row
 from bridge import operating
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
-from bridge.ledger import Ledger, anchors, audit, desk, exchanges, incidents, marks, privacy
+from bridge.ledger import Ledger, anchors, audit, desk, incidents, marks
 from bridge.ledger.incidents import Incident
 from bridge.site import Alerts
 from bridge.standing import EVERYTHING
@@ -278,25 +278,3 @@ def verify(ledger: Ledger, file: Path | None) -> str:
         incidents.report(writing, found)
         incidents.end(writing, ("audit",), [it.key for it in found])
     return "; ".join(wrong) or "the audit trail holds"
-
-
-def expire(ledger: Ledger, contact_days: int) -> str:
-    """Empty what was stored of Contacts that long after it settled; what happened to them stays."""
-    with ledger.write() as writing:
-        exchanges.expire(writing)
-    if not contact_days:
-        return "nothing is emptied by age"
-    before, count, after = ledger.moment() - timedelta(days=contact_days), 0, 0
-    with ledger.read() as connection:
-        last = privacy.newest(connection)
-    while after < last:
-        # Looked for in steps and outside of the write: saves would wait for a look through millions of messages.
-        with ledger.read() as connection:
-            found = privacy.aged(connection, "Contact", before, after)
-        if found:
-            with ledger.write() as writing:
-                privacy.expire(writing, "Contact", before, found)
-            count += len(found)
-        else:
-            after += privacy.SPAN
-    return f"{count} messages of Contacts were emptied"

@@ -21,6 +21,7 @@ from bridge.ledger.desk_models import exchange
 
 LONGEST = 32_000
 KEPT = timedelta(days=90)
+BATCH = 500  # texts in one transaction: each may be long
 
 
 @cache
@@ -53,5 +54,7 @@ def forget(writing: Writing, message_ids: Sequence[int]) -> None:
     writing.connection.execute(delete(exchange).where(exchange.c.message_id.in_(list(message_ids))))
 
 
-def expire(writing: Writing) -> None:
-    writing.connection.execute(delete(exchange).where(exchange.c.at < writing.now - KEPT))
+def expire(writing: Writing) -> int:
+    """Forget up to `BATCH` that are older than `KEPT`, and return how many."""
+    old = select(exchange.c.message_id).where(exchange.c.at < writing.now - KEPT).limit(BATCH)
+    return writing.connection.execute(delete(exchange).where(exchange.c.message_id.in_(old))).rowcount

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.wrappers import Response
 
 from bridge.delivery import Delivery
-from bridge.ledger import desk
+from bridge.ledger import desk, retention
 from bridge.ledger.incidents import open_ones
 
 DOCUMENT = Path(__file__).parent / "openapi.json"  # what this port answers, in the words of OpenAPI
@@ -61,6 +61,7 @@ def exposition(engine: Delivery) -> str:
         ended = desk.outcomes(connection, now - WINDOW)
         taken, slots = desk.slots(connection, now)
         due, incidents = desk.due_lanes(connection, now), open_ones(connection)
+        sizes, rows = retention.sizes(connection), retention.audit_rows(connection)
     told: list[tuple[str, str, str, float]] = []
     told += [
         (
@@ -82,6 +83,10 @@ def exposition(engine: Delivery) -> str:
     told.append(("incidents", "Incidents that are open.", "", len(incidents)))
     told.append(("slots", "Calls that NetSuite may have at once, all instances.", "", slots))
     told.append(("slots_taken", "Calls that NetSuite has now, all instances.", "", taken))
+    told += [
+        ("bytes", "What the ledger takes on disk; free is for reuse.", _label(of=it), n) for it, n in sizes.items()
+    ]
+    told.append(("audit_rows", "Rows of the audit.", "", rows))
     told += [
         ("attempts_last_hour", "Attempts of the last hour, by how they ended.", _label(outcome=outcome, code=code), n)
         for (outcome, code), n in sorted(ended.items())

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from bridge import operating, watching
+from bridge import operating, retaining
 from bridge.ledger import audit, privacy
+from bridge.site import Retention
 
 PERSON = "Quirinia Zebrowska"
+NINETY = Retention(contact_days=90, message_days=0)
 
 
 @pytest.fixture
@@ -80,13 +82,14 @@ def test_what_is_on_its_way_is_told_and_left(house, contact):
 
 
 def test_contacts_are_emptied_by_age(house, contact):
-    assert watching.expire(house.ledger, 90) == "0 messages of Contacts were emptied"
+    assert retaining.expire(house.ledger, NINETY) == "0 messages of Contacts were emptied"
     house.clock.advance(days=91)
 
-    assert watching.expire(house.ledger, 90) == "1 messages of Contacts were emptied"
-    assert watching.expire(house.ledger, 90) == "0 messages of Contacts were emptied"
+    assert retaining.expire(house.ledger, NINETY) == "1 messages of Contacts were emptied"
+    assert retaining.expire(house.ledger, NINETY) == "0 messages of Contacts were emptied"
     assert PERSON.encode() not in stored(house)
-    assert watching.expire(house.ledger, 0) == "nothing is emptied by age"
+    nothing = Retention(contact_days=0, message_days=0)
+    assert retaining.expire(house.ledger, nothing) == "0 messages of Contacts were emptied"
 
 
 def test_what_is_to_be_emptied_is_looked_for_in_steps_and_outside_of_the_write(house, contact, monkeypatch):
@@ -102,7 +105,7 @@ def test_what_is_to_be_emptied_is_looked_for_in_steps_and_outside_of_the_write(h
         if "message.settled_at <" in statement:
             looks.append((statement, bool(connection.get_execution_options().get("writes"))))
 
-    assert watching.expire(house.ledger, 90) == "2 messages of Contacts were emptied"
+    assert retaining.expire(house.ledger, NINETY) == "2 messages of Contacts were emptied"
 
     assert PERSON.encode() not in stored(house)
     assert len(looks) > 3

@@ -10,7 +10,7 @@ Must not know: HTTP, which operation was called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -119,8 +119,8 @@ def _flag(found: str) -> bool:
 
 
 Convert = Callable[[str], Any]  # of a text that is there; an element without one is no value, and an empty text
-Read = Callable[[etree._Element], Any]
-Refs = dict[tuple[Any, ...], Ref]
+Met = dict[tuple[Any, ...], Ref]  # the references of one answer, by field and attributes
+Read = Callable[[etree._Element, Met], Any]
 MOST_KEPT = 4096  # references, and other things that come again in every record, that are remembered
 _CONVERT: dict[Holds, Convert | None] = {
     Holds.TEXT: None,
@@ -142,23 +142,23 @@ _CUSTOM: dict[str, Convert | None] = {
 class _Step(NamedTuple):
     """What becomes of one element of a type, which is *name* in the record.
 
-    Its text is converted; or it is a reference, which may be among the *refs* that were read before; or it is what
-    *read* makes of all of it, without a name a dict of values of the record; or, with none of these, it is its text.
+    Its text is converted; or it *refers* to another record; or it is what *read* makes of all of it, without a name a
+    dict of values of the record; or, with none of these, it is its text.
     """
 
     name: str
     convert: Convert | None = None
-    refs: Refs | None = None
+    refers: bool = False
     read: Read | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How one type is read: by local name, and by the tags with their namespace that were met so far."""
+    """How one type is read: its fields, and what becomes of each by the tags with their namespace met so far."""
 
     type: str
-    steps: dict[str, _Step]
-    tags: dict[str, tuple[str, Convert | None, Refs | None, Read | None]] = field(default_factory=dict)
+    fields: Mapping[str, Field]
+    tags: dict[str, tuple[str, Convert | None, bool, Read | None]] = field(default_factory=dict)
 
 
 class Reader:
@@ -172,19 +172,18 @@ class Reader:
         self._bindings = bindings
         self._plans: dict[Name, _Plan] = {}
         self._types: dict[tuple[str, str], tuple[_Plan, str]] = {}
-        self._customs: dict[tuple[tuple[str, str], ...], _Step] = {}
-        core = bindings.namespace("core")
-        self._named, self._valued = f"{{{core}}}name", f"{{{core}}}value"
+        self._customs: dict[tuple[str, ...], _Step] = {}
         self.unknown: set[str] = set()  # "Type.element" met but not in the schemas
 
-    def record(self, element: etree._Element, kind: str | None = None) -> Record:
+    def record(self, element: etree._Element, kind: str | None = None, met: Met | None = None) -> Record:
         """Read a ``record`` element. *kind* names a custom record's type, which the element itself does not.
 
-        Raises Unreadable when a value is not what its type says.
+        The references in *met* are not read again: give the records of one answer the same, and no other answer, since
+        a name may have been changed between two. Raises Unreadable when a value is not what its type says.
         """
         plan, known = self._typed(element)
         try:
-            fields = self._fields(element, plan)
+            fields = self._fields(element, plan, {} if met is None else met)
         except (ValueError, KeyError, ArithmeticError) as error:
             raise Unreadable(f"a value of {plan.type} {element.get('internalId')} cannot be read: {error}") from error
         if kind is not None and known in (CUSTOM_RECORD.name, ""):
@@ -209,87 +208,82 @@ class Reader:
                 self._types[key] = found
         return found
 
-    def _fields(self, element: etree._Element, plan: _Plan) -> dict[str, Any]:
+    def _fields(self, element: etree._Element, plan: _Plan, met: Met) -> dict[str, Any]:
         values: dict[str, Any] = {}
         known = plan.tags
         for one in element[:]:  # type: ignore[index]  # a slice, which the stubs do not know, takes all at once
             try:
-                name, convert, refs, read = known[one.tag]
+                name, convert, refers, read = known[one.tag]
             except KeyError:
-                name, convert, refs, read = self._met(one, plan)
+                name, convert, refers, read = self._first(one, plan)
             if convert is not None:
                 found = one.text  # asked for once: lxml makes the text anew each time
                 values[name] = None if found is None else convert(found)
-            elif refs is not None:
-                key = (one[0].text, *one.items()) if len(one) else (None, *one.items())
-                values[name] = refs.get(key) or self._ref(one, name, refs, key)
+            elif refers:
+                key = (name, *one.items())
+                values[name] = met.get(key) or _ref(one, name, met, key)
             elif read is None:
                 values[name] = one.text or ""
             elif name:
-                values[name] = read(one)
+                values[name] = read(one, met)
             else:
-                values.update(read(one))
+                values.update(read(one, met))
         return values
 
-    def _ref(self, element: etree._Element, kind: str, refs: Refs, key: tuple[Any, ...]) -> Ref:
-        """Read a reference and remember it, if it has a name and nothing else in it, as nearly all have."""
-        ref = ref_of(element, kind)
-        if len(element) == 1 and element[0].tag == self._named and len(ref.name or "") < 200:
-            if len(refs) >= MOST_KEPT:
-                refs.clear()
-            refs[key] = ref
-        return ref
-
-    def _custom_fields(self, element: etree._Element) -> dict[str, Any]:
+    def _custom_fields(self, element: etree._Element, met: Met) -> dict[str, Any]:
         """Flatten a customFieldList to script id → value."""
         values: dict[str, Any] = {}
         for one in element[:]:  # type: ignore[index]  # as above
-            key: Any = tuple(one.items())
-            name, convert, refs, read = self._customs.get(key) or self._custom(key)
+            # Without the attributes' names, which cost as much again: an internal id is a number, a script id begins
+            # with cust and a type ends in FieldRef, so none is taken for another.
+            kept: Any = tuple(one.values())
+            name, convert, refers, read = self._customs.get(kept) or self._custom(one, kept)
             if read is not None:
-                values[name] = read(one)
+                values[name] = read(one, met)
                 continue
-            only = one[0] if len(one) == 1 and one[0].tag == self._valued else child(one, "value")
-            if refs is not None:
-                values[name] = None if only is None else ref_of(only, name)
-            elif only is not None:
+            only = one[0] if len(one) == 1 else child(one, "value")  # no type has a child of another name
+            if only is None:
+                values[name] = None
+            elif refers:
+                key = (name, *only.items())
+                values[name] = met.get(key) or _ref(only, name, met, key)
+            else:
                 values[name] = _converted(only, convert)
         return values
 
-    def _custom(self, attributes: tuple[tuple[str, str], ...]) -> _Step:
-        """Say what becomes of a custom field with these attributes."""
-        given = dict(attributes)
-        name = given.get("scriptId") or f"custom field {given.get('internalId')}"
-        type_ = given.get(XSI_TYPE, "").rpartition(":")[2]
+    def _custom(self, element: etree._Element, kept: tuple[str, ...]) -> _Step:
+        """Say what becomes of a custom field that is met for the first time."""
+        name = element.get("scriptId") or f"custom field {element.get('internalId')}"
+        type_ = element.get(XSI_TYPE, "").rpartition(":")[2]
         if type_ == "MultiSelectCustomFieldRef":
-            step = _Step(name, read=lambda one: [ref_of(value, name) for value in children(one, "value")])
+            step = _Step(name, read=lambda one, _: [ref_of(value, name) for value in children(one, "value")])
         elif type_ == "SelectCustomFieldRef":
-            step = _Step(name, refs={})
+            step = _Step(name, refers=True)
         else:
             step = _Step(name, _CUSTOM.get(type_))
         if len(self._customs) < MOST_KEPT:
-            self._customs[attributes] = step
+            self._customs[kept] = step
         return step
 
-    def _met(self, element: etree._Element, plan: _Plan) -> _Step:
+    def _first(self, element: etree._Element, plan: _Plan) -> _Step:
         """Say what becomes of an element whose tag is met for the first time, or is in no schema."""
         name = local(element)
         if not name:
-            return _Step("", read=lambda _: {})  # a comment
-        step = plan.steps.get(name)
-        if step is None:
+            return _Step("", read=lambda *_: {})  # a comment
+        field = plan.fields.get(name)
+        if field is None:
             self.unknown.add(f"{plan.type}.{name}")
             return _Step(name, read=_words)
+        step = self._step(field)
         # Of names in the schema only, so that no answer can make it grow. A plain tuple is unpacked faster.
-        plan.tags[element.tag] = (step.name, step.convert, step.refs, step.read)
+        plan.tags[element.tag] = (step.name, step.convert, step.refers, step.read)
         return step
 
     def _plan(self, name: Name) -> _Plan:
         plan = self._plans.get(name)
         if plan is None:
             shape = self._bindings.shapes.shape(name)
-            fields = shape.fields.values() if shape is not None else ()
-            plan = self._plans[name] = _Plan(name[1], {one.name: self._step(one) for one in fields})
+            plan = self._plans[name] = _Plan(name[1], shape.fields if shape is not None else {})
         return plan
 
     def _step(self, field: Field) -> _Step:
@@ -297,32 +291,42 @@ class Reader:
         if field.holds in _CONVERT:
             return _Step(name, _CONVERT[field.holds])
         if field.holds is Holds.REF:
-            return _Step(name, refs={})
+            return _Step(name, refers=True)
         if field.holds is Holds.CUSTOM:
             return _Step("", read=self._custom_fields)
         if field.holds is Holds.NULLS:
-            return _Step("", read=lambda _: {})
+            return _Step("", read=lambda *_: {})
         repeated = self._repeated(type_) if field.holds is Holds.LIST else None
         if repeated is None:
-            return _Step(name, read=lambda element: self._fields(element, self._plan(type_)))
+            return _Step(name, read=lambda element, met: self._fields(element, self._plan(type_), met))
         inner, each = repeated.type, repeated.name
         if repeated.holds is Holds.REF:
-            return _Step(name, read=lambda element: [ref_of(one, each) for one in element])
+            return _Step(name, read=lambda element, _: [ref_of(one, each) for one in element])
         if repeated.holds in _CONVERT:
             convert = _CONVERT[repeated.holds]
-            return _Step(name, read=lambda element: [_converted(one, convert) for one in element])
-        return _Step(name, read=lambda element: self._rows(element, inner))
+            return _Step(name, read=lambda element, _: [_converted(one, convert) for one in element])
+        return _Step(name, read=lambda element, met: self._rows(element, inner, met))
 
     def _repeated(self, name: Name) -> Field | None:
         shape = self._bindings.shapes.shape(name)
         return shape.repeated if shape else None
 
-    def _rows(self, element: etree._Element, name: Name) -> list[dict[str, Any]]:
+    def _rows(self, element: etree._Element, name: Name, met: Met) -> list[dict[str, Any]]:
         fields, plan = self._fields, self._plan(name)
-        return [fields(one, plan) for one in element]
+        return [fields(one, plan, met) for one in element]
 
 
-def _words(element: etree._Element) -> str:
+def _ref(element: etree._Element, kind: str, met: Met, key: tuple[Any, ...]) -> Ref:
+    """Read a reference and remember it; not one without an id, which only its name tells from others."""
+    ref = ref_of(element, kind)
+    if ref.id and len(ref.name or "") < 200:
+        if len(met) >= MOST_KEPT:
+            met.clear()
+        met[key] = ref
+    return ref
+
+
+def _words(element: etree._Element, *_: Any) -> str:
     return " ".join(str(part).strip() for part in element.itertext() if part.strip())
 
 

@@ -93,6 +93,52 @@ def test_it_does_not_matter_how_the_bytes_arrive(bindings, piece):
     assert read(bindings, body, piece) == read(bindings, body)
 
 
+@pytest.mark.parametrize(
+    ("before", "encoding"),
+    [
+        ("", "utf-8"),
+        ("\ufeff", "utf-8"),
+        ('<?xml version="1.0" encoding="UTF-8" standalone="yes"?>', "utf-8"),
+        ('\ufeff<?xml version="1.0"?>\n<!-- one --><?other thing?>\n', "utf-8"),
+        (" \n", "utf-8"),
+        ('<?xml version="1.0" encoding="UTF-16"?>', "utf-16"),
+        ('<?xml version="1.0"?><!--' + " long" * 400 + "-->", "utf-8"),
+        ("<!--" + " long" * 400 + "-->", "utf-8"),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 4096])
+def test_whatever_stands_before_the_root_element_the_records_are_read(bindings, before, encoding, piece):
+    body = page(order(1), order(2))
+    plain = body.decode().partition("?>")[2]
+
+    found = read(bindings, (before + plain).encode(encoding), piece)
+
+    assert found == read(bindings, body)
+
+
+def test_a_name_that_was_changed_between_two_pages_is_the_new_one(bindings):
+    reader = Reader(bindings)
+    first, second = page(order(1)), page(order(1)).replace(b"Acme", b"Acme Holdings")
+
+    names = [record.fields["entity"].name for body in (first, second) for record in Page([body], reader, "salesOrder")]
+
+    assert names == ["Acme", "Acme Holdings"]
+
+
+def test_references_without_an_id_are_told_apart_by_their_names(bindings):
+    named = [order(n, f"<t:location><c:name>Place {n}</c:name></t:location>") for n in (1, 2)]
+
+    assert [it.fields["location"].name for it in read(bindings, page(*named))] == ["Place 1", "Place 2"]
+
+
+def test_an_internal_and_an_external_id_are_not_taken_for_one_another(bindings):
+    ids = [order(n, f'<t:location {name}="5"/>') for n, name in ((1, "internalId"), (2, "externalId"))]
+
+    found = [it.fields["location"] for it in read(bindings, page(*ids))]
+
+    assert found == [Ref("location", id="5"), Ref("location", external_id="5")]
+
+
 def test_custom_fields_of_every_type_are_flattened(bindings):
     def field(name, kind, value):
         return f'<c:customField scriptId="{name}" xsi:type="c:{kind}CustomFieldRef">{value}</c:customField>'

@@ -12,7 +12,7 @@ from bridge.mapping.catalogue import Gap, gaps
 from bridge.timetable import Timetable
 from bridge.web.console import create_console
 from bridge.web.desk import Desk, Door, JobRow, Limit, SecondPerson
-from bridge.web.oidc import Oidc, Provider
+from bridge.web.provider import Provider
 
 
 def catalogue(bridge: Bridge) -> list[Gap]:
@@ -80,6 +80,8 @@ def _door(bridge: Bridge) -> Door:
     asks_code = settings.environment != "sandbox" and bool(settings.audit_key.get_secret_value())
     if not settings.oidc_issuer:
         return Door(settings.console_origin, None, settings.console_may_be_open, asks_code)
+    from bridge.web.oidc import Oidc
+
     provider = Provider(
         settings.oidc_issuer,
         settings.oidc_client_id or "",

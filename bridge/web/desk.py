@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.delivery import Delivery
 from bridge.ledger.models import OPEN
 from bridge.mapping.catalogue import Gap
 from bridge.ports import Ref
-from bridge.web.oidc import Oidc
+
+if TYPE_CHECKING:
+    from bridge.web.oidc import Oidc
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "on the way": OPEN,

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from flask import Flask, abort, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -22,7 +23,10 @@ from bridge.ledger import Ledger, accounts, incidents, people, second_factor
 from bridge.ledger.incidents import Incident
 from bridge.ledger.people import Session
 from bridge.web.access import Access
-from bridge.web.oidc import Leaving, NotSignedIn, Oidc
+from bridge.web.provider import Leaving, NotSignedIn
+
+if TYPE_CHECKING:
+    from bridge.web.oidc import Oidc
 
 LOG = logging.getLogger("bridge.console")
 TRIES, WINDOW_S, ADDRESSES = 30, 300.0, 2_000  # from one address; and how many addresses are remembered

@@ -16,8 +16,9 @@ from pydantic import SecretStr
 from bridge import playground
 from bridge.ledger import people
 from bridge.playground import Playground
-from bridge.web.oidc import NotSignedIn, Oidc
-from bridge.web.oidc import Provider as Given
+from bridge.web.oidc import Oidc
+from bridge.web.provider import NotSignedIn
+from bridge.web.provider import Provider as Given
 from tests.web.fake_provider import CLIENT, SECRET, Provider
 from tests.web.people import Browser, make_account
 

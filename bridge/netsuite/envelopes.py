@@ -170,7 +170,8 @@ class Page:
                 feed.feed(piece)
                 events: Any = feed.read_events()  # the stubs know other events than those asked for
                 for _, instruction in events:
-                    mark = instruction if mark is None else mark
+                    if mark is None and instruction.getparent() is None:
+                        mark = instruction
                 root = next((one for one in mark.itersiblings() if local(one)), None) if mark is not None else None
                 if root is not None:
                     yield from self._records(root, whole=False)

@@ -116,6 +116,14 @@ def test_whatever_stands_before_the_root_element_the_records_are_read(bindings, 
     assert found == read(bindings, body)
 
 
+@pytest.mark.parametrize("before", ['<?xml version="1.0"?>', " "])
+def test_comments_and_instructions_among_the_records_are_passed_over(bindings, before):
+    body = page("<!-- a --><?one thing?>", order(1, "<?two?><!-- b -->"), "<!-- c -->", order(2), "<?three?>", total=2)
+    plain = body.decode().partition("?>")[2]
+
+    assert read(bindings, (before + plain).encode(), 64) == read(bindings, page(order(1), order(2)))
+
+
 def test_a_name_that_was_changed_between_two_pages_is_the_new_one(bindings):
     reader = Reader(bindings)
     first, second = page(order(1)), page(order(1)).replace(b"Acme", b"Acme Holdings")

@@ -70,6 +70,8 @@ TOLD: dict[str, tuple[str, str]] = {
     "EXTERNAL_ID_LOST": ("Its NetSuite record has lost its external id; accounting gives it back.", "accounting"),
     "CURRENCY_NOT_OF_CUSTOMER": ("The customer does not have the currency of the record in NetSuite.", "accounting"),
     "SUBSIDIARY_NOT_OF_CUSTOMER": ("The customer does not belong to the subsidiary of the record.", "accounting"),
+    "OUT_OF_SCOPE": ("The record is none of this sync's business, by the site's scope.", "sales"),
+    "OUT_OF_SCOPE_AFTER": ("It left the sync's scope; its NetSuite record is no longer kept up to date.", "sales"),
     "GATE_CLOSED_AFTER": ("A gate closed after it was sent; its record stays in NetSuite.", "accounting"),
     "APPROVED_ELSEWHERE": ("What was approved in Salesforce is corrected and approved there.", "sales"),
     "LOOP_BROKEN": ("It is changed back whenever it is sent; the bridge stopped the circle.", "administrator"),

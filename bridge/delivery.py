@@ -27,7 +27,7 @@ from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Syncs
 from bridge.mapping.tables import version
-from bridge.parents import fetch, read_again
+from bridge.parents import fetch, look
 from bridge.ports import CountedSystem, MirrorSystem, Received
 from bridge.preparing import prepare, write_back
 from bridge.receiving import accept
@@ -111,7 +111,7 @@ class Delivery:
                 with self._settled:
                     self._settled.notify_all()
             more = fetch(self.ledger, self.syncs, self.salesforce, prepared) or more
-            more = read_again(self.ledger, self.syncs, self.salesforce, prepared.merged) or more
+            more = look(self.ledger, self.syncs, self.salesforce, prepared) or more
             if keys is None:
                 break
         return count

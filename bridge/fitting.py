@@ -33,7 +33,7 @@ def check(site: Site, syncs: Syncs, salesforce: Salesforce, netsuite: NetSuite) 
     for name, overlay in site.sync.items():
         push = syncs.pushes.get(name)
         if push is not None:
-            own = {*overlay.fields, *(gate.field for gate in overlay.gates)}
+            own = {*overlay.fields, *(it.field for it in (*overlay.gates, *overlay.scope))}
             found = _findings(push, syncs, salesforce, netsuite) if own else ()
             problems += [f"sync.{name}, {it.field}: {it.sentence}" for it in found if it.breaks and it.field in own]
     if problems:

@@ -28,7 +28,7 @@ def invented(push: Push, context: Context) -> dict[str, Any]:
             if name not in source and "." not in name:
                 with suppress(LookupError):
                     source[name] = _invented(rule)
-    for test in push.when:
+    for test in (*push.scope, *push.when):
         if not test.holds(source, context):
             source[test.field] = _opens(test, context)
     return source

@@ -48,6 +48,7 @@ def choices(site: Site) -> dict[str, Any]:
         "purchase_item": site.purchase.item,
         "commission": site.netsuite.commission,
         "commission_account": site.netsuite.commission_account,
+        "deleted_account": site.site.deleted_account,
         "remittance_field": site.netsuite.remittance_field,
         "sale_tax_code": site.tax.sale_code,
         "purchase_tax_code": site.tax.purchase_code,
@@ -87,8 +88,8 @@ def rule(made: FieldOverlay) -> Rule | None:
 def _applied(push: Push, made: SyncOverlay) -> Push | None:
     if not made.enabled:
         return None
-    gates = [Test(gate.field, gate.operator, gate.value) for gate in made.gates]
-    changed = with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates)
+    gates, scope = ([Test(it.field, it.operator, it.value) for it in tests] for tests in (made.gates, made.scope))
+    changed = with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates, scope)
     theirs = [name for name, field in made.fields.items() if field.owner == "netsuite" and name in changed.fields]
     return replace(changed, at_first=(*changed.at_first, *theirs), withdrawn=made.withdrawn or changed.withdrawn)
 

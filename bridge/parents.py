@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import update
 
+from bridge import leaving
 from bridge.errors import Deferred, Misconfigured
-from bridge.ledger import Ledger, Writing, links, messages
+from bridge.ledger import Ledger, Writing, links, messages, unit
 from bridge.ledger.models import OPEN, PENDING, REJECTED, message
 from bridge.mapping import Syncs
 from bridge.merging import CHILDREN_READ, WAITING
@@ -77,6 +78,12 @@ def _reject_orphans(ledger: Ledger, sync: str, gone: Iterable[str]) -> None:
             write_back(writing, [(row.source_kind, row.source_id) for row in rows if row.write_back])
 
 
+def look(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prepared) -> bool:
+    """Find out what must be known of Accounts that were merged or deleted. True if there is more to do now."""
+    came = read_again(ledger, syncs, salesforce, prepared.merged)
+    return look_for_orders(ledger, syncs, prepared.leaving) or came
+
+
 def read_again(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, merged: Mapping[str, str]) -> bool:
     """Receive the children of the winners as Salesforce has them now, and let the merges be settled."""
     came = False
@@ -100,3 +107,36 @@ def read_again(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, merged: M
         ledger.commit(store)
         came = True
     return came
+
+
+def look_for_orders(ledger: Ledger, syncs: Syncs, accounts: Iterable[str]) -> bool:
+    """Say of deleted Accounts whether an order of theirs is open, as far as the ledger knows. True if of any."""
+    came = False
+    for account in accounts:
+        # Outside of a write: no index leads from an Account to what lay in its lane.
+        with ledger.read() as connection:
+            found = links.of_lane(connection, account, [it.name for it in syncs.pushes.values() if it.numbered])
+            is_closed = unit.are_closed(connection, [it.target_id for it in found])
+        names = [f"{syncs.pushes[it.sync].label} {it.number or it.target_id}" for it in found]
+        still = sorted(name for name, it in zip(names, found, strict=True) if it.target_id not in is_closed)
+        ledger.commit(partial(_tell_orders, syncs=syncs, account=account, still=still))
+        came = True
+    return came
+
+
+def _tell_orders(writing: Writing, syncs: Syncs, account: str, still: list[str]) -> None:
+    waiting = (message.c.source_id == account, message.c.state.in_(OPEN), message.c.code == leaving.LOOKING)
+    rows = writing.connection.execute(message.select().where(*waiting)).all()
+    known = links.find(writing.connection, [(row.sync, account) for row in rows])
+    changes = messages.Changes(writing)
+    for row in rows:
+        one, push = known.get((row.sync, account)), syncs.pushes.get(row.sync)
+        if still and one is not None and push is not None:
+            it = leaving.still_open(
+                push, one, f"{', '.join(still[:5])} {'is' if len(still) == 1 else 'are'} not closed"
+            )
+            changes.set(row, REJECTED, code=it.code, reason=it.message, who=it.who)
+        else:
+            changes.set(row, PENDING, code=leaving.LOOKED, say=False)
+    changes.flush()
+    messages.wake(writing, {account: (writing.now, messages.BULK)})

@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.exc import DBAPIError
 
-from bridge import confirming, loops, merging, records, totals
+from bridge import confirming, leaving, loops, merging, records, totals
 from bridge.errors import Rejected
-from bridge.ledger import Writing, links, marks, messages, plain
+from bridge.ledger import Writing, links, marks, messages, plain, unit
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
@@ -36,12 +36,12 @@ from bridge.ledger.models import (
     message,
 )
 from bridge.ledger.pulled import UNREAD
-from bridge.mapping import Pull, Push, Syncs, with_lines_closed
-from bridge.mapping import external_id as our_external_id
+from bridge.mapping import Pull, Push, Syncs
 from bridge.mirroring import leads, mapped, mirrored
 from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
-from bridge.ports import Record, Ref
+from bridge.ports import Record
 from bridge.records import status
+from bridge.referring import by_own_ids
 from bridge.standing import CONFIRM, EVERYTHING, NewUrl, covered, standing
 from bridge.work import Prepared, Work, goes_alone
 
@@ -189,8 +189,8 @@ class _Step:
         self.tell(row)
 
     def tell(self, row: Row[Any]) -> None:
-        """Have the state written back to Salesforce when nobody is waiting for an answer."""
-        if row.write_back and row.sync in self.syncs.pushes:
+        """Have the state written back to Salesforce when nobody is waiting for an answer, and there is a record."""
+        if row.write_back and row.sync in self.syncs.pushes and "@deleted" not in self.source(row):
             write_back(self.writing, [(row.source_kind, row.source_id)])
 
     def _work(self, row: Row[Any], push: Push | None, pull: Pull | None) -> Work | None:
@@ -214,15 +214,16 @@ class _Step:
             self.changes.set(row, SUPERSEDED)
             return None
         if source.get("@deleted"):
-            self._deleted(row, known, source["@deleted"])
-            return None
+            return self._deleted(row, push, known, source["@deleted"])
         if plain.ERASED in source:
             return self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
         if stopped := merging.stopped(push, known):
             return self._hold(row, stopped, "MERGED_AWAY", "accounting")
         merging.must_be_there(push, known, row)
+        if (stop := leaving.outside(push, known, source, self.syncs.context)) is not None:
+            return self._last(row, push, known, stop)
         if (closed := push.held(source, self.syncs.context)) is not None:
-            return self._closed(row, push, known, closed, source)
+            return self._last(row, push, known, leaving.closed(push, known, closed, source, self.syncs.context))
         if (after := self._parents(row, push, source)) is None:
             return None
         record = push.record(row.source_id, source, self.syncs.context)
@@ -235,27 +236,32 @@ class _Step:
         if self._same(row, known, mark):
             return None
         record = lasting if known else push.following(record, self.links, row.source_id)
-        if known and known.fingerprint.startswith(CLOSED) and push.closes_lines:
-            record = with_lines_closed(record, False)
+        if known and known.fingerprint.startswith(CLOSED):
+            record = push.reopened(record)
         if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own = self._own(record, push, source)
         return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after=after)
 
-    def _deleted(self, row: Row[Any], known: Link | None, into: str | bool) -> None:
-        """Settle a deletion. Nothing is written back: there is no record any more that could show it."""
-        if isinstance(into, str) and row.source_kind == "Account" and row.code != merging.CHILDREN_READ:
-            self.changes.set(
-                row, DEFERRED, due_at=self.now + merging.AGAIN, code=merging.WAITING, who="nobody",
-                reason=f"Waiting until what belonged to it was read again as part of {into}.",
-            )  # fmt: skip
-            return
-        if isinstance(into, str) and row.source_kind == "Account":
-            code, who, reason = merging.told(row, known, self.links.get((row.sync, into)), into)
-        else:
-            reason = "It was deleted in Salesforce" + ("; its NetSuite record stays." if known else ".")
-            code, who = "DELETED_IN_SALESFORCE", "accounting"
-        self.changes.set(row, HELD, code=code, reason=reason, who=who)
+    def _deleted(self, row: Row[Any], push: Push, known: Link | None, into: str | bool) -> Work | None:
+        is_merged = isinstance(into, str) and row.source_kind == "Account"
+        if is_merged and row.code != merging.CHILDREN_READ:
+            return self._wait(
+                row, merging.WAITING, f"Waiting until what belonged to it was read again as part of {into}."
+            )
+        if is_merged:
+            code, who, reason = merging.told(row, known, self.links.get((row.sync, str(into))), str(into))
+            return self._hold(row, reason, code, who)
+        what = leaving.deleted(push, known, self.syncs.context)
+        if isinstance(what, Record) and row.state != UNCERTAIN and row.code != leaving.LOOKED:
+            self.prepared.leaving.add(row.source_id)
+            return self._wait(row, leaving.LOOKING, "Waiting until it is known whether an order of it is open.")
+        return self._last(row, push, known, what, leaves=True)
+
+    def _wait(self, row: Row[Any], code: str, reason: str) -> Work | None:
+        """Put *row* off until something was looked up, which wakes it, or until it is time to ask again."""
+        self.changes.set(row, DEFERRED, due_at=self.now + merging.AGAIN, code=code, who="nobody", reason=reason)
+        return None
 
     def _same(self, row: Row[Any], known: Link | None, mark: str) -> bool:
         """Settle *row* as unchanged if what it would write is what was last written."""
@@ -270,22 +276,17 @@ class _Step:
             self.tell(row)
         return True
 
-    def _closed(
-        self, row: Row[Any], push: Push, known: Link | None, reason: str, source: Mapping[str, Any]
+    def _last(
+        self, row: Row[Any], push: Push, known: Link | None, what: leaving.Stop | Record, *, leaves: bool = False
     ) -> Work | None:
-        if known is None or push.withdrawn == "leave":
-            return self._hold(row, reason, "GATE_CLOSED")
-        told = f"{reason} {push.label} {known.number or known.target_id} stays in NetSuite."
-        is_judged = not push.unjudged(source)
-        if push.withdrawn == "block" and is_judged:
-            raise Rejected(told, code="GATE_CLOSED_AFTER", who="accounting")
-        if not is_judged or (record := push.closed(row.source_id, source, self.syncs.context)) is None:
-            return self._hold(row, told, "GATE_CLOSED_AFTER", "accounting")
-        mark = (CLOSED + plain.fingerprint([record.ref.external_id, dict(record.fields)]))[:40]
+        """Say in NetSuite that a record is over, or why nothing is said there."""
+        if isinstance(what, leaving.Stop):
+            return self._hold(row, what.reason, what.code, what.who)
+        mark = (CLOSED + plain.fingerprint([what.ref.external_id, dict(what.fields)]))[:40]
         if self._same(row, known, mark):
             return None
-        own = self._own(record, push, source)
-        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN)
+        own = self._own(what, push, self.source(row))
+        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, leaves)
 
     def _hold(self, row: Row[Any], reason: str, code: str, who: str = "sales") -> Work | None:
         self.changes.set(row, HELD, code=code, reason=reason, who=who)
@@ -305,6 +306,11 @@ class _Step:
                 continue
             parent = self.syncs.pushes[to]
             waits, words = f"{to}:{parent_id}", f"the {parent.label.lower()} {parent_id}"
+            if unit.is_held(self.writing.connection, to, parent_id, leaving.OUTSIDE):
+                held = f"Out of scope, as {words} is."
+                self.changes.set(row, HELD, waits_for=waits, code=leaving.OUTSIDE, reason=held, who="sales")
+                self.tell(row)
+                return None
             if self.now - row.created_at > HORIZON:
                 # Still freed by its parent, should that ever come.
                 self.changes.set(
@@ -322,21 +328,10 @@ class _Step:
         return frozenset(first)
 
     def _own(self, record: Record, push: Push, source: Mapping[str, Any]) -> Record:
-        """Refer to linked records by NetSuite's own ids, which survive a change of external id."""
-        ids: dict[str, str] = {}
-        for to, parent_id in push.links(source):
-            found = self.led_on.get((to, parent_id)) or self.links.get((to, parent_id))
-            if found is not None and found.external_id:
-                ids[our_external_id(self.syncs.pushes[to].external_id, parent_id)] = found.target_id
-
-        def own(value: Any) -> Any:
-            if isinstance(value, Ref) and value.external_id in ids:
-                return Ref(value.kind, id=ids[value.external_id])
-            if isinstance(value, list):
-                return [{name: own(part) for name, part in row.items()} for row in value]
-            return value
-
-        return replace(record, fields={name: own(value) for name, value in record.fields.items()})
+        linked = {
+            pair: found for pair in push.links(source) if (found := self.led_on.get(pair) or self.links.get(pair))
+        }
+        return by_own_ids(record, linked, self.syncs)
 
     # --- to Salesforce ---
 

@@ -22,7 +22,7 @@ from bridge.ledger import Ledger, configuration, links, plain
 from bridge.ledger.links import Link
 from bridge.ledger.models import link as link_table
 from bridge.ledger.models import message
-from bridge.mapping import LINE_ID, LINE_LISTS, Push, Syncs, external_id, with_lines_closed
+from bridge.mapping import LINE_ID, LINE_LISTS, Push, Syncs, external_id
 from bridge.ports import Fields, Record, Ref, System
 from bridge.preparing import CLOSED
 from bridge.sending import same, without_line_ids
@@ -177,8 +177,8 @@ def _decided(
         mark = plain.fingerprint([record.ref.external_id, dict(lasting.fields)])
         what = CREATE if link is None else UNCHANGED if link.fingerprint == mark else UPDATE
         record = lasting if link else record
-        if link is not None and link.fingerprint.startswith(CLOSED) and push.closes_lines:
-            record = with_lines_closed(record, False)
+        if link is not None and link.fingerprint.startswith(CLOSED):
+            record = push.reopened(record)
         yield _Decided(push, salesforce_id, what, None, _with_ids(record, targets), link)
 
 
@@ -186,7 +186,7 @@ def _withdrawn(
     push: Push, salesforce_id: str, source: Fields, closed: str, link: Link | None, syncs: Syncs
 ) -> _Decided:
     """Decide about a record whose gate is closed: it may be there already. Raises Rejected."""
-    if link is None or push.withdrawn == "leave":
+    if link is None or push.withdrawn == "leave" or push.outside(source, syncs.context) is not None:
         return _Decided(push, salesforce_id, HELD, closed, link=link)
     if push.withdrawn == "block" and not push.unjudged(source):
         return _Decided(push, salesforce_id, REJECT, closed, link=link)

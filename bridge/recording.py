@@ -98,7 +98,7 @@ def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs)
         else:
             scope = _failed(writing, changes, it.work, it.outcome)
             paused += [scope] if scope else []
-        if isinstance(it.work.sync, Push) and (row.write_back or row.id in promised):
+        if isinstance(it.work.sync, Push) and not it.work.leaves and (row.write_back or row.id in promised):
             back.append((row.source_kind, row.source_id))
         if isinstance(it.outcome, Written):
             owed += _balances_to_renew(it.work)

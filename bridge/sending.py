@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from bridge import applying, merging, totals
+from bridge import applying, leaving, merging, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken, kept
@@ -102,7 +102,7 @@ def _balances(work: list[Work], netsuite: RateSource, salesforce: MirrorSystem) 
 
 def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
     done: dict[int, Sent] = {}
-    ask = [it for it in work if it.resolve or _lines_unknown(it) or _may_be_gone(it)]
+    ask = [it for it in work if it.resolve or it.leaves or _lines_unknown(it) or _may_be_gone(it)]
     if ask:
         try:
             found = netsuite.get([_asked(it) for it in ask], interactive=interactive)
@@ -114,6 +114,10 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 plain = not it.resolve or isinstance(error, Misconfigured) or getattr(error, "throttled", False)
                 done[it.row.id] = Sent(it, error if plain else unsure)
         for it, record in zip(ask, found, strict=False):
+            if it.leaves and not (it.resolve and record and agrees(it.records[0], record)):
+                settled = _leaves(it, record)
+                done |= {it.row.id: Sent(it, settled)} if settled else {}
+                continue
             if _may_be_gone(it):
                 wrong = _not_as_linked(it, record)
                 done |= {it.row.id: Sent(it, wrong)} if wrong else {}
@@ -155,7 +159,7 @@ def _may_be_gone(work: Work) -> bool:
 def _asked(work: Work) -> Ref:
     """Return by what a record is looked up: by its own id where it may have lost ours."""
     ref = work.records[0].ref
-    return Ref(ref.kind, id=work.link.target_id) if work.link and _may_be_gone(work) else ref
+    return Ref(ref.kind, id=work.link.target_id) if work.link and (work.leaves or _may_be_gone(work)) else ref
 
 
 def _not_as_linked(work: Work, found: Record | None) -> Rejected | None:
@@ -168,6 +172,13 @@ def _not_as_linked(work: Work, found: Record | None) -> Rejected | None:
     return (
         merging.unnamed(push, known.target_id, ours) if (found.ref.external_id or "").lower() != ours.lower() else None
     )
+
+
+def _leaves(work: Work, found: Record | None) -> Rejected | Written | None:
+    """Return what there is to say instead of the last word about a deleted Account."""
+    if work.link is None or not isinstance(work.sync, Push):
+        return None
+    return (_not_as_linked(work, found) if found else None) or leaving.refused(work.sync, work.link, found)
 
 
 def without_line_ids(record: Record, keyed: Mapping[str, Any]) -> Record:

@@ -77,6 +77,7 @@ class SiteTable(Choices):
     rate_of: Literal["posting", "deal"] = "posting"  # the day whose rate converts a payment in another currency
     timezone: Annotated[Name, AfterValidator(_zone)] = "America/Los_Angeles"
     customer_stage: Literal["_lead", "_prospect", "_customer"] = "_prospect"
+    deleted_account: Literal["inactivate", "tell"] = "inactivate"  # what becomes of its customer and its vendor
     vendor_name: Annotated[Name, AfterValidator(_template)] = "{Name} (Vendor)"
 
 
@@ -261,7 +262,7 @@ RULES: Final = ("text", "money", "number", "flag", "date", "instant", "choice", 
 
 
 class Gate(Choices):
-    """``[[sync.<name>.gates]]``: one more condition before a record is sent."""
+    """``[[sync.<name>.gates]]``, ``[[sync.<name>.scope]]``: one more condition before a record is sent."""
 
     field: Name
     operator: Literal[
@@ -299,6 +300,7 @@ class SyncOverlay(Choices):
     withdrawn: Literal["flag", "block", "close"] | None = None  # when a gate closes after the record exists
     fields: dict[str, FieldOverlay] = Field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
+    scope: tuple[Gate, ...] = ()  # which records are this sync's business at all
 
 
 class Site(Choices):

@@ -39,7 +39,7 @@ _NEWEST = select(*(message.c[name] for name in _SHOWN)).join(
     and_(message.c.sync == _TOP.c.sync, message.c.source_id == _TOP.c.source_id, message.c.version == _TOP.c.version),
 )
 # Held, and a record is in NetSuite all the same that is not kept up to date: a person must see that.
-STAYS = ("GATE_CLOSED_AFTER", "MERGED_AWAY")
+STAYS = ("GATE_CLOSED_AFTER", "MERGED_AWAY", "OUT_OF_SCOPE_AFTER")
 
 EVERYTHING: Final = "*everything"  # stopped by the bridge itself, in both directions
 

@@ -35,7 +35,10 @@ BALANCE = 1 / 50  # each reads all rows of its Application
 
 @dataclass
 class Work:
-    """One message on its way out. *resolve*: look it up before sending, for it may have arrived already."""
+    """One message on its way out. *resolve*: look it up before sending, for it may have arrived already.
+
+    *leaves*: its Salesforce record was deleted; nothing may be open in NetSuite, and nothing can be written back.
+    """
 
     row: Row[Any]
     lease: Lease
@@ -44,6 +47,7 @@ class Work:
     link: Link | None = None
     fingerprint: str = ""
     resolve: bool = False
+    leaves: bool = False
     sent_at: datetime | None = None
     after: frozenset[str] = frozenset()
     keys: list[str] = field(default_factory=list)
@@ -84,9 +88,11 @@ class Prepared:
 
     *missing* are records that others refer to: (sync, kind, id). *merged* are Accounts that were merged away, with the
     Account that they are part of now: its contacts and applications changed their owner, and no trigger told us.
+    *leaving* are Accounts that were deleted, of whose orders one may be open.
     """
 
     work: list[Work] = field(default_factory=list)
     paused: set[str] = field(default_factory=set)
     missing: set[tuple[str, str, str]] = field(default_factory=set)
     merged: dict[str, str] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)

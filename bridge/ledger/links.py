@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
-from bridge.ledger.models import link
+from bridge.ledger.models import link, message
 
 _BY_SOURCE = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.source_id, "ids"))
 _BY_TARGET = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.target_id, "ids"))
@@ -69,6 +69,12 @@ def holding_lines(connection: Connection, line_ids: Sequence[str]) -> list[tuple
         query = select(link.c.source_id).where(link.c.parts.contains(f'"{line_id}"', autoescape=True))
         found += [(source_id, line_id) for source_id in connection.execute(query.distinct()).scalars()]
     return found
+
+
+def of_lane(connection: Connection, lane: str, syncs: Sequence[str]) -> list[Link]:
+    """Return the links of *syncs* that were made of what lay in *lane*. Looks through all messages of these syncs."""
+    asked = select(message.c.sync, message.c.source_id).where(message.c.sync.in_(syncs), message.c.lane == lane)
+    return list(find(connection, [(row.sync, row.source_id) for row in connection.execute(asked.distinct())]).values())
 
 
 def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:

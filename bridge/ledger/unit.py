@@ -10,9 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from bridge.ledger.models import audit, message
+from bridge.ledger import plain
+from bridge.ledger.models import HELD, audit, message
 
 SHOWN = 200  # entries of a timeline, the newest
+# SuiteTalk's words for orders with which accounting is done, and what its pages call them.
+CLOSED = (
+    "_fullyBilled", "_closed", "_cancelled", "_rejectedBySupervisor",
+    "Billed", "Fully Billed", "Closed", "Cancelled", "Rejected by Supervisor",
+)  # fmt: skip
 INNER = ("status", "balance")  # the bridge's own write-backs
 
 
@@ -25,6 +31,11 @@ def newest(connection: Connection, source_id: str) -> list[Row[Any]]:
     return list(found.values())
 
 
+def is_held(connection: Connection, sync: str, source_id: str, code: str) -> bool:
+    """Say whether the newest message of a sync of a record is held for the reason *code*."""
+    return any((it.sync, it.state, it.code) == (sync, HELD, code) for it in newest(connection, source_id))
+
+
 def mirrors(connection: Connection, netsuite_ids: Sequence[str]) -> list[Row[Any]]:
     """Return the newest reading of each of these NetSuite records."""
     if not netsuite_ids:
@@ -34,6 +45,12 @@ def mirrors(connection: Connection, netsuite_ids: Sequence[str]) -> list[Row[Any
     for row in connection.execute(query.order_by(message.c.id.desc()).limit(SHOWN)):
         found.setdefault(row.source_id, row)
     return list(found.values())
+
+
+def are_closed(connection: Connection, netsuite_ids: Sequence[str]) -> set[str]:
+    """Return those of these orders that NetSuite was last read to be done with; one never read counts as open."""
+    found = {row.source_id: plain.loads(row.payload).get("source", {}) for row in mirrors(connection, netsuite_ids)}
+    return {one for one, source in found.items() if source.get("orderStatus", source.get("status")) in CLOSED}
 
 
 def timeline(connection: Connection, source_ids: Sequence[str]) -> list[Row[Any]]:

@@ -65,7 +65,7 @@ def findings(
         if known is not None and custom_only:
             standard = [it for it in push.reads() if not it.endswith("__c")]
             known = {**{it: Fact(it, "") for it in standard}, **known}
-        for gate in push.when:
+        for gate in (*push.scope, *push.when):
             if known is not None and gate.field not in known:
                 yield Finding(push.name, gate.field, _no_field(push, gate.field, "is asked for by a gate"))
         for field, rule in push.fields.items():

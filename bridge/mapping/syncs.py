@@ -18,7 +18,9 @@ from bridge.ports import Fields, Record, Ref
 class Push:
     """A declared sync from Salesforce to NetSuite.
 
-    *when* holds the gates. *at_first* names fields that are sent with the record's first write only: NetSuite owns them
+    *when* holds the gates. *scope* says which records are its business at all: one that leaves it keeps its link and is
+    no longer sent, without anything being undone. *retiring* is written when the Salesforce record was deleted and
+    nothing is open. *at_first* names fields that are sent with the record's first write only: NetSuite owns them
     from then on. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
     holds only ids, so number and line keys are read back. *withdrawn* says what happens when a gate closes after
     the record exists: ``flag`` tells accounting, ``block`` puts it on their desk, ``close`` closes the record, by
@@ -34,6 +36,8 @@ class Push:
     fields: Mapping[str, Rule]
     label: str = ""
     when: Sequence[Test] = ()
+    scope: Sequence[Test] = ()
+    retiring: Fields | None = None
     on_demand: bool = False
     numbered: bool = False
     closing: Fields | None = None
@@ -46,13 +50,21 @@ class Push:
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""
-        names = [n for t in self.when for n in t.reads()] + [n for r in self.fields.values() for n in r.reads()]
+        tests = (*self.scope, *self.when)
+        names = [n for t in tests for n in t.reads()] + [n for r in self.fields.values() for n in r.reads()]
         return tuple(dict.fromkeys(names))
 
     def held(self, source: Fields, context: Context) -> str | None:
-        """Return why the record is not sent, or None when every gate is open."""
+        """Return why the record is not sent, or None when every gate is open and it is in scope."""
+        if (reason := self.outside(source, context)) is not None:
+            return f"Out of scope: {reason}."
         reasons = [test.explain(source, context) for test in self.when if not test.holds(source, context)]
         return None if not reasons else f"Not sent: {'; '.join(reasons)}."
+
+    def outside(self, source: Fields, context: Context) -> str | None:
+        """Return why the record is out of this sync's scope, or None."""
+        reasons = [test.explain(source, context) for test in self.scope if not test.holds(source, context)]
+        return "; ".join(reasons) or None
 
     def unjudged(self, source: Fields) -> bool:
         """Say whether a gate looks at a field that was not sent: closed then, but nothing is undone because of it."""
@@ -95,6 +107,13 @@ class Push:
         if self.withdrawn != "close" or not self.closes_lines:
             return None
         return with_lines_closed(self.record(salesforce_id, source, context), True)
+
+    def reopened(self, record: Record) -> Record:
+        """Return *record* so that it undoes what was written when its gate closed, or when it was deleted."""
+        if self.retiring is not None:
+            back = {name: not value for name, value in self.retiring.items() if name not in record.fields}
+            return replace(record, fields={**record.fields, **back})
+        return with_lines_closed(record, False) if self.closes_lines else record
 
     def lasting(self, record: Record) -> Record:
         """Return *record* without what is sent at first only: what is compared, and what a later write holds."""
@@ -228,10 +247,12 @@ def with_lines_closed(record: Record, is_closed: bool) -> Record:
     return replace(record, fields={**record.fields, "itemList": rows}) if rows else record
 
 
-def with_fields(sync: Push, fields: Mapping[str, Rule | None], gates: Sequence[Test] = ()) -> Push:
-    """Return *sync* with rules added or replaced (``None`` removes one) and gates added: the site's overlay."""
+def with_fields(
+    sync: Push, fields: Mapping[str, Rule | None], gates: Sequence[Test] = (), scope: Sequence[Test] = ()
+) -> Push:
+    """Return *sync* with rules added or replaced (``None`` removes one), gates and scope added: the site's overlay."""
     merged = {k: r for k, r in {**sync.fields, **fields}.items() if r is not None}
-    return replace(sync, fields=merged, when=(*sync.when, *gates))
+    return replace(sync, fields=merged, when=(*sync.when, *gates), scope=(*sync.scope, *scope))
 
 
 @dataclass(frozen=True)

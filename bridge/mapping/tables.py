@@ -44,7 +44,9 @@ def rows(sync: Sync) -> Iterator[tuple[str, str]]:
 
 def gates(sync: Sync) -> list[str]:
     """Return what must hold before a record is sent."""
-    return [gate.describe() for gate in sync.when] if isinstance(sync, Push) else []
+    if not isinstance(sync, Push):
+        return []
+    return [f"{it.describe()} (its scope)" for it in sync.scope] + [gate.describe() for gate in sync.when]
 
 
 def version(syncs: Syncs) -> str:
@@ -62,6 +64,9 @@ def markdown(syncs: Sequence[Sync]) -> str:
         text = f"\n## {sync.label}: {source(sync)} → {sync.target}\n\n"
         text += "".join(f"Only when {gate}.\n" for gate in gates(sync))
         text += "Only once another record refers to it.\n" if isinstance(sync, Push) and sync.on_demand else ""
+        if isinstance(sync, Push) and sync.retiring is not None:
+            words = ", ".join(f"`{name}` {value}" for name, value in sync.retiring.items())
+            text += f"When it was deleted in Salesforce and nothing of it is open: {words}.\n"
         text += "\n| target field | from |\n|---|---|\n"
         text += "".join(f"| {_code(name)} | {_cell(rule)} |\n" for name, rule in rows(sync))
         parts.append(text.replace("\n\n\n", "\n\n"))

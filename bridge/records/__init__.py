@@ -57,6 +57,7 @@ DEFAULT_SITE: Mapping[str, Any] = {
     "purchase_item": "Purchase of Receivables",
     "commission": "custom_record",
     "commission_account": "Commission Expense",
+    "deleted_account": "inactivate",
     "remittance_field": None,
     "sale_tax_code": None,
     "purchase_tax_code": None,

@@ -37,6 +37,7 @@ CUSTOMER = Push(
     target="customer",
     external_id="cus",
     when=[is_not_blank("Name")],
+    retiring={"isInactive": True},
     fields={
         "companyName": text("Name", limit=83, required=True),
         "stage": when(is_positive("Approved_Applications__c"), const("_customer"), site("new_customer_stage")),

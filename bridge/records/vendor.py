@@ -12,6 +12,7 @@ VENDOR = Push(
     target="vendor",
     external_id="ven",
     when=[is_not_blank("Name")],
+    retiring={"isInactive": True},
     on_demand=True,
     fields={
         "companyName": text("{Name} (Vendor)", limit=83, required=True),

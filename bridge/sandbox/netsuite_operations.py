@@ -260,6 +260,11 @@ class Operations(Lookups):
         code = self.store.hidden.get((record.kind, record.id))
         if code is not None:
             return self.writer.read_response(None, [Detail(code, "You may not see this record.")])
+        if record.kind in ("customer", "vendor"):
+            balances = self.accounting.receivables.balances(record)
+            if any(record.fields.get(name) != value for name, value in balances.items()):
+                record.fields |= balances
+                record.cache.clear()
         return self.writer.read_response(record)
 
     def _delete(self, ref: etree._Element) -> bytes:

@@ -25,6 +25,7 @@ TARGETS = {
     "creditMemo": ("invoice",),
     "customerRefund": ("creditMemo", "customerPayment", "customerDeposit"),
 }
+OWED = ("invoice", "creditMemo", "customerPayment", "customerDeposit", "vendorBill")
 WORDS = {
     "invoice": "Invoice",
     "creditMemo": "Credit Memo",
@@ -57,6 +58,27 @@ class Receivables:
         if document.kind == "customerPayment":
             return decimal(fields, "unapplied")
         return decimal(fields, "amountRemaining")
+
+    def balances(self, entity: Stored) -> dict[str, str]:
+        """What a customer owes and has deposited, or what a vendor is owed: NetSuite adds it up for the page and get.
+
+        A customer's balance is its open invoices less what it may still apply; of a vendor, its unpaid bills (names and
+        meaning: schema browser, Customer and Vendor; that zero is told as 0.0: assumption).
+        """
+        if not self.store.with_transactions.get(entity.id):
+            own: list[Stored] = []
+        else:
+            own = [it for kind in OWED for it in self.store.records[kind].values() if payer(it.fields) == entity.link]
+        owed, deposits = ZERO, ZERO
+        for it in own:
+            if it.kind == "customerDeposit":
+                deposits += self.open(it)
+            elif it.kind == "vendorBill":
+                owed += ZERO if it.fields.get("status") == "Paid In Full" else decimal(it.fields, "total")
+            else:
+                owed += self.open(it) if it.kind == "invoice" else -self.open(it)
+        told = {"balance": double(owed)}
+        return told | {"depositBalance": double(deposits)} if entity.kind == "customer" else told
 
     def settle(self, document: Stored, part: Decimal) -> None:
         """Apply *part* to *document*; negative takes it back."""

@@ -75,8 +75,8 @@ MUTANTS = {
     ),
     "what was written is not remembered": (
         "bridge/recording.py",
-        "    links.save(writing, new)\n",
-        "    links.save(writing, [])\n",
+        "    links.save(writing, new)\n    _arrived(writing, straight)\n",
+        "    _arrived(writing, straight)\n",
     ),
     "an old request that lands late stays": (
         "bridge/recording.py",

@@ -193,14 +193,16 @@ def build(
         kinds=kinds,
         breathe=courtesy.breathe,
     )
+    stopping = threading.Event()
     salesforce = RestSalesforce(
         auth=_salesforce_auth(settings),
         org_id=settings.salesforce_org_id or "",
         version=settings.salesforce_version,
         mount=salesforce_mount,
         allow_loopback=is_sandbox,
+        leaving=stopping,
     )
-    engine = Delivery(ledger=ledger, syncs=syncs, netsuite=netsuite, salesforce=salesforce)
+    engine = Delivery(ledger=ledger, syncs=syncs, netsuite=netsuite, salesforce=salesforce, stopping=stopping)
     learner = Learner(netsuite, syncs)
     watcher = Watcher(shelf, netsuite, number=number, owner=engine.owner, kinds=kinds)
     return Bridge(
@@ -216,6 +218,7 @@ def build(
         shelf,
         watcher,
         channels=channels(settings),
+        stopping=stopping,
     )
 
 

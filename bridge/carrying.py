@@ -24,7 +24,7 @@ from bridge.courtesy import breathe
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred, Rejected, Uncertain
 from bridge.failpoints import reached
-from bridge.ledger import Writing, lanes, links, marks, messages, pulled
+from bridge.ledger import Writing, bulk_jobs, clocks, lanes, links, marks, messages, pulled
 from bridge.ledger.keeping import Keeper, Overtaken
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
@@ -123,8 +123,12 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, *rest: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self.engine.stopping.set()  # somebody interrupts us: a bulk job that runs is left running
         try:
+            if self.engine.stopping.is_set() or getattr(problem, "code", None) == clocks.CODE:
+                self._leave()
             self.rest()
         finally:
             self._pool.shutdown()
@@ -184,10 +188,13 @@ class Stream:
             finally:
                 self._rest()
 
-    def _rest(self) -> None:
+    def _leave(self) -> None:
         gathered, self._gathered = self._gathered, []
-        if gathered:  # what flew before it failed
+        if gathered:
             self.engine.ledger.commit(partial(self._not_sent, gathered, self._leases))
+
+    def _rest(self) -> None:
+        self._leave()  # what flew before it failed
         if self._leases:
             leases, self._leases, self._keeper = self._leases, [], None
             self.engine.ledger.commit(partial(self._release, leases))
@@ -282,6 +289,8 @@ class Stream:
             return []
         if self._leases:
             return self._leases if lanes.still_held(connection, self._leases) else []
+        if bulk_jobs.any_in(connection, name):
+            return []  # it could overwrite what we write; whoever delivers the lane's queue waits for it
         lanes.wake(connection, {name: (writing.now, messages.BULK)})
         return lanes.lease(connection, self.engine.owner, writing.now, keys=[name])
 
@@ -321,8 +330,8 @@ class Stream:
 
     def _sent(self, works: list[Work], keeper: Keeper) -> list[Sent]:
         try:
-            engine = self.engine
-            return send(works, engine.netsuite, engine.salesforce, interactive=False, keep=keeper.keep)
+            engine, jobs = self.engine, bulk_jobs.Kept(self.engine.ledger, [works[0].lease])
+            return send(works, engine.netsuite, engine.salesforce, interactive=False, keep=keeper.keep, jobs=jobs)
         except BridgeError:
             raise
         except Exception as error:

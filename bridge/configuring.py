@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
 from bridge.failpoints import reached
-from bridge.ledger import Ledger, configuration, incidents
+from bridge.ledger import Ledger, clocks, configuration, incidents
 from bridge.ledger import live as live_now
 from bridge.ledger.configuration import Applied
 from bridge.ledger.incidents import Incident
@@ -172,6 +172,7 @@ class Follower:
                 LOG.warning("The database could not be asked for the configuration (%s).", type(error).__name__)
 
     def _look_and_tell(self) -> None:
+        clocks.look(self._ledger)  # every process runs this, also one without a schedule
         try:
             self.look()
         except NotConfigured as error:  # applied by a newer version of the bridge, for example

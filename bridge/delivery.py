@@ -18,10 +18,11 @@ from functools import partial
 
 from sqlalchemy import select, update
 
+from bridge import unfinished
 from bridge.alerts import Alert, log
 from bridge.errors import Uncertain
 from bridge.failpoints import reached
-from bridge.ledger import Ledger, Writing, lanes
+from bridge.ledger import Ledger, Writing, bulk_jobs, lanes
 from bridge.ledger.keeping import Keeper
 from bridge.ledger.lanes import Lease
 from bridge.ledger.models import OPEN, message
@@ -51,12 +52,12 @@ class Delivery:
         netsuite: CountedSystem,
         salesforce: MirrorSystem,
         alert: Alert = log,
+        stopping: threading.Event | None = None,
     ) -> None:
         self.ledger, self.netsuite, self.salesforce = ledger, netsuite, salesforce
         self.syncs, ledger.mapping = syncs, version(syncs)
-        self.owner, self.alert = uuid.uuid4().hex[:12], alert
-        # Paused syncs of which the next message may be sent, to see whether they are back.
-        self.trials: set[str] = set()
+        self.owner, self.alert, self.stopping = uuid.uuid4().hex[:12], alert, stopping or threading.Event()
+        self.trials: set[str] = set()  # paused syncs of which a message may be sent, to see whether they are back
         self._settled = threading.Condition()
 
     def receive(self, received: Sequence[Received], *, origin: str, correlation: str) -> list[int]:
@@ -82,8 +83,7 @@ class Delivery:
         transaction and names its lanes: durable before anything is sent, with one commit for both.
         One of several *hands* takes its part of what is due, so that all have work.
         """
-        count = 0
-        more = True
+        count, more = 0, True
         # Whoever brings something is never too late to have it stored.
         while accept is not None or (more and (until is None or time.monotonic() < until)):
             due = taking = most
@@ -112,8 +112,7 @@ class Delivery:
                     self._settled.notify_all()
             more = fetch(self.ledger, self.syncs, self.salesforce, prepared) or more
             more = look(self.ledger, self.syncs, self.salesforce, prepared) or more
-            if keys is None:
-                break
+            more = (unfinished.end(self.ledger, self.salesforce, prepared.unfinished) or more) and keys is not None
         return count
 
     def _begin(
@@ -124,7 +123,9 @@ class Delivery:
         is_apart = self.ledger.is_apart(writing.now)  # what has just been accepted is for others then
         leases = [] if is_apart else lanes.lease(writing.connection, self.owner, writing.now, keys=keys, most=most)
         writing.wakes.difference_update(it.key for it in leases)  # nobody else could do anything there now
+        leases, left = bulk_jobs.put_off(writing, leases, self.syncs.pulls)
         prepared = prepare(writing, leases, self.syncs, self.netsuite.url, self.trials) if leases else Prepared()
+        prepared.unfinished = left
         if leases and not prepared.work:
             release(writing, leases, self.syncs, prepared.paused)
         return keys, leases, prepared
@@ -135,9 +136,9 @@ class Delivery:
         return result
 
     def _send(self, prepared: Prepared, leases: Sequence[Lease], interactive: bool) -> list[Sent]:
-        keep = Keeper(self.ledger, leases).keep
+        keep, jobs = Keeper(self.ledger, leases).keep, bulk_jobs.Kept(self.ledger, leases)
         try:
-            return send(prepared.work, self.netsuite, self.salesforce, interactive=interactive, keep=keep)
+            return send(prepared.work, self.netsuite, self.salesforce, interactive=interactive, keep=keep, jobs=jobs)
         except Exception as error:
             # A fault of our own: what was on its way may have arrived, and the lanes must not stay leased.
             LOG.exception("Sending failed unexpectedly.")

@@ -192,8 +192,30 @@ class CountedSystem(System, RateSource, Protocol):
         ...
 
 
+class Jobs(Protocol):
+    """Where it is kept which bulk jobs may still write. A job goes on when whoever started it has ended."""
+
+    def started(self, job_id: str) -> None:
+        """Remember a job that is about to be told to start. Raises Deferred where it must not any more."""
+        ...
+
+    def ended(self, job_id: str) -> None:
+        """Forget a job that writes nothing any more."""
+        ...
+
+
 class MirrorSystem(System, Protocol):
     """A system that holds our mirrors and can list the rows under a parent: Salesforce."""
+
+    def upsert(
+        self, records: Sequence[Record], *, interactive: bool = False, jobs: Jobs | None = None
+    ) -> list[Written | BridgeError]:
+        """Write as any system does; many rows of one object by a job, which *jobs* hears of before it starts."""
+        ...
+
+    def has_ended(self, job_id: str, *, stop: bool) -> bool:
+        """Say whether a bulk job writes nothing more; with *stop* have it stop. Raises Deferred or Misconfigured."""
+        ...
 
     def rows_under(self, kind: str, parent: str, parents: Sequence[str], fields: Sequence[str]) -> list[Record]:
         """Return the records of *kind* whose lookup *parent* is one of *parents* (ids). Raises as ``get`` does."""

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bridge import unfinished
 from bridge.ahead import ahead
 from bridge.carrying import PAGE, Reading, Stream
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
-from bridge.ledger import marks, messages, plain, pulled
+from bridge.ledger import clocks, marks, messages, plain, pulled
 from bridge.mapping import Follow, Pull
 from bridge.matching import applications, match_again
 from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
@@ -103,6 +104,7 @@ def pull(
     # A mark in the future (a restored backup, a clock set back) must not hide what changes until then.
     start = since or (min(mark, end) - overlap if mark else end - FIRST)
     taken = Taken()
+    unfinished.wait(engine.ledger, engine.salesforce, name, engine.stopping)
     with Stream(engine, sync, taken.correlation) as stream:
         retry_unread(stream, taken)
         taken.matched = match_again(engine.ledger, engine.salesforce, engine.syncs, sync, taken.correlation)
@@ -140,11 +142,19 @@ def take(stream: Stream, since: datetime, until: datetime, taken: Taken, progres
         for window in windows:
             stream.together = TOGETHER if window.total > MUCH else 0
             for page in pages(window.rows, PAGE):
+                _go_on(stream.engine)
                 taken.read += len(page)
                 store(stream, page, taken)
                 progress(taken.read, window.total)
             _keep_skipped(stream, window, taken)
             yield window.until
+
+
+def _go_on(engine: Delivery) -> None:
+    """Raise Deferred where this process is to end, or leaves the work to others: what was stored stays."""
+    if engine.stopping.is_set():
+        raise Deferred("The bridge is being stopped; it goes on with its next start.", code="STOPPING")
+    clocks.hold(engine.ledger)
 
 
 def pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:

@@ -8,7 +8,6 @@ Must not know: SQL, SOAP, HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +18,7 @@ from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncert
 from bridge.failpoints import reached
 from bridge.ledger.keeping import Overtaken, kept
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
-from bridge.ports import CountedSystem, MirrorSystem, RateSource, Record, Ref, System, Written
+from bridge.ports import CountedSystem, Jobs, MirrorSystem, RateSource, Record, Ref, System, Written
 from bridge.work import Work
 
 ONE_CALL = 200  # rows that are surely written within one call; more of them may take a bulk job, and its time
@@ -44,11 +43,13 @@ def send(
     *,
     interactive: bool,
     keep: Callable[[], None],
+    jobs: Jobs | None = None,
 ) -> list[Sent]:
     """Send *work*, each piece settled on its own, in order.
 
     *keep* is called before each call that writes: it makes sure that the lanes are still ours for as long as the call
     may last, or raises Overtaken. What was sent before that is told all the same; the rest was not sent.
+    *jobs* hears of bulk jobs, which may outlive this process.
     """
     pushes = [it for it in work if isinstance(it.sync, Push)]
     others = [it for it in work if not isinstance(it.sync, Push)]
@@ -62,8 +63,11 @@ def send(
     balances = _balances([it for it in others if it.row.sync == totals.SYNC], netsuite, salesforce)
     settled = {it.work.row.id for it in balances}
     rows = [it for it in others if it.row.id not in settled]
-    with kept(keep) if sum(len(it.records) for it in rows) > ONE_CALL else nullcontext():
-        written = _to_salesforce(rows, salesforce, interactive)
+    if sum(len(it.records) for it in rows) > ONE_CALL:
+        with kept(keep):
+            written = _told(rows, salesforce.upsert(_records(rows), interactive=interactive, jobs=jobs))
+    else:
+        written = _told(rows, salesforce.upsert(_records(rows), interactive=interactive)) if rows else []
     reached("after_writeback")
     return [*there, *balances, *written]
 
@@ -323,11 +327,13 @@ def same(sent: Any, found: Any) -> bool:
     return bool(str(sent) == str(found))
 
 
-def _to_salesforce(work: list[Work], salesforce: MirrorSystem, interactive: bool) -> list[Sent]:
-    if not work:
-        return []
-    records = [record for it in work for record in it.records]
-    outcomes = iter(salesforce.upsert(records, interactive=interactive))
+def _records(work: Sequence[Work]) -> list[Record]:
+    return [record for it in work for record in it.records]
+
+
+def _told(work: Sequence[Work], answer: Sequence[Written | BridgeError]) -> list[Sent]:
+    """Return what became of each piece, by what became of all its rows."""
+    outcomes = iter(answer)
     sent = []
     for it in work:
         own = [next(outcomes) for _ in it.records]

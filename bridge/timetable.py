@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,8 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.app import Bridge, run_job
-from bridge.ledger import Ledger, cadences, incidents, marks
-from bridge.ledger.incidents import Incident
+from bridge.ledger import Ledger, cadences, clocks, marks
 from bridge.schedule import Job, Schedule, cadence_of, describe, problems, shipped
 from bridge.settings import NotConfigured
 from bridge.site import Cadence, sentence
@@ -37,10 +35,7 @@ class Occurrences:
         with self._ledger.write() as writing:
             # Telling people goes on: there may be no other instance to do so.
             if job != "watch" and self._ledger.is_apart(writing.now):
-                name = platform.node()
-                words = f"The clock of {name} is more than a minute off the database's: it starts no jobs, and sends "
-                words += "nothing, until it is right."
-                incidents.report(writing, [Incident(f"apart:{name}"[:120], "CLOCK_SKEW", words)])
+                clocks.tell(writing)
                 return False
             return marks.claim(writing, job, scheduled_at.astimezone(UTC), self._owner)
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from bridge import totals
+from bridge.ledger.bulk_jobs import Left
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
 from bridge.mapping import Pull, Push
@@ -89,6 +90,7 @@ class Prepared:
     *missing* are records that others refer to: (sync, kind, id). *merged* are Accounts that were merged away, with the
     Account that they are part of now: its contacts and applications changed their owner, and no trigger told us.
     *leaving* are Accounts that were deleted, of whose orders one may be open.
+    *unfinished* are bulk jobs for the sake of which lanes were given back.
     """
 
     work: list[Work] = field(default_factory=list)
@@ -96,3 +98,4 @@ class Prepared:
     missing: set[tuple[str, str, str]] = field(default_factory=set)
     merged: dict[str, str] = field(default_factory=dict)
     leaving: set[str] = field(default_factory=set)
+    unfinished: list[Left] = field(default_factory=list)

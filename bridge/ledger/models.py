@@ -206,6 +206,17 @@ pause = Table(
     Column("actor", String(40), nullable=False),
 )
 
+# Bulk jobs of Salesforce that may still write, whatever became of the process that started them.
+bulk_job = Table(
+    "bulk_job",
+    metadata,
+    Column("job_id", String(18), primary_key=True),
+    Column("lane", String(60), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Index("bulk_job_lane", "lane"),
+)
+
 slot = Table(
     "slot",
     metadata,

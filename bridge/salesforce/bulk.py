@@ -4,7 +4,8 @@
 old token, waits up to a day and counts in whole seconds, so the six calls are made here.
 
 A job that was told to start may have written rows whatever happens next: from then on a row is Written, refused, or in
-doubt, never simply "failed".
+doubt, never simply "failed". It also goes on when this process ends: whoever starts one says so first (`Jobs`), and who
+writes after it asks whether it `has_ended`.
 
 Source: Bulk API 2.0 and Bulk API Developer Guide, "Bulk API 2.0 Ingest"; "Prepare CSV Files".
 
@@ -15,15 +16,18 @@ from __future__ import annotations
 
 import csv
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bridge.errors import BridgeError, Deferred, Misconfigured, Uncertain
+from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
+from bridge.ports import Jobs
 from bridge.salesforce import faults
 from bridge.salesforce.connection import Connection
 from bridge.salesforce.values import UPSERT_KEY, NotAnId, id18, wire_instant, wire_number
@@ -38,52 +42,69 @@ FIRST_WAIT_S, LONGEST_WAIT_S, GROWTH = 0.2, 5.0, 1.5
 WHOLE_WAIT_S = 900.0
 READ_TRIES = 3
 FAILED = "the bulk job failed"
+LEFT = "the bulk job was left running"
 UNSAID = ("BULK_NOT_PROCESSED", "NO_READABLE_ANSWER")
 ENDED = ("JobComplete", "Failed", "Aborted")
+GONE = ("NOT_FOUND", "HTTP_404")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _JOB_ID = re.compile(r"[A-Za-z0-9]{15,18}")
 _ERROR = re.compile(r"([A-Z][A-Z0-9_]*):(.*?)(?::([A-Za-z0-9_., ]*) ?--)?", re.DOTALL)
 
 
 class Bulk:
-    """Bulk jobs over *connection*. *sleep* waits between polls, in seconds."""
+    """Bulk jobs over *connection*. *sleep* waits between polls, in seconds.
 
-    def __init__(self, connection: Connection, *, sleep: Callable[[float], None], wait_s: float = WHOLE_WAIT_S) -> None:
+    Once *leaving* is set no job is started or waited for: what runs is left to whoever writes next.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        sleep: Callable[[float], object],
+        wait_s: float = WHOLE_WAIT_S,
+        leaving: threading.Event | None = None,
+    ) -> None:
         self._connection, self._sleep, self._wait_s = connection, sleep, wait_s
+        self._leaving = leaving or threading.Event()
 
-    def upsert(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Write *rows*, all of one object, no record twice, all by id or all by key. Never raises a BridgeError."""
+    def upsert(self, rows: Sequence[Row], jobs: Jobs | None = None) -> list[Outcome]:
+        """Write *rows*, all of one object, no record twice, all by id or all by key. Never raises a BridgeError.
+
+        *jobs* hears of each job before it starts; what that raises goes to the caller, and the job does not start.
+        """
         outcomes: list[Outcome] = []
         failed: BridgeError | None = None
         for part in parts(rows):
             if failed is None:
                 try:
-                    outcomes += self._job(part)
+                    outcomes += self._job(part, jobs)
                     continue
                 except BridgeError as error:
                     failed = error
             outcomes += [failed] * len(part)
         return outcomes
 
-    def _job(self, rows: Sequence[Row]) -> list[Outcome]:
+    def _job(self, rows: Sequence[Row], jobs: Jobs | None) -> list[Outcome]:
+        if self._leaving.is_set():
+            raise Deferred("The bridge is being stopped; it goes on with its next start.", code="STOPPING")
         job_id = self._open(rows[0])
         path = f"jobs/ingest/{job_id}"
         try:
             self._connection.text("PUT", f"{path}/batches", body=as_csv(rows), content_type="text/csv; charset=UTF-8")
-        except BridgeError:
+            if jobs is not None:
+                jobs.started(job_id)
+        except Exception:
             self._abort(path)
             raise
-        try:
-            self._connection.call("PATCH", path, body=b'{"state":"UploadComplete"}', write=True)
-        except Uncertain:
-            pass  # the job's state tells whether it was heard
-        except BridgeError:
-            self._abort(path)
-            raise
-        state = self._ended(path)
+        state = self._begun(job_id)
+        is_over = state in ENDED or (state == "Open" and self._is_stopped(job_id))
+        if is_over and jobs is not None:
+            jobs.ended(job_id)
         if state == "Open":
-            self._abort(path)
             raise Deferred("Salesforce did not start a bulk job; the bridge tries again.", code="BULK_NOT_STARTED")
+        if state is None and self._leaving.is_set():
+            return [_in_doubt(LEFT)] * len(rows)
         if state is None:
             self._abort(path)  # so that as little as can be still lands after what is sent next
             return [_in_doubt("the bulk job did not end in time")] * len(rows)
@@ -94,6 +115,47 @@ class Bulk:
         if state == "Failed":  # as for a column that is not there: why, only another way of writing tells
             return [_in_doubt(FAILED) if isinstance(it, BridgeError) and it.code in UNSAID else it for it in found]
         return found
+
+    def _begun(self, job_id: str) -> str | None:
+        """Tell the job to start, and return as `_ended` does."""
+        path = f"jobs/ingest/{job_id}"
+        try:
+            self._connection.call("PATCH", path, body=b'{"state":"UploadComplete"}', write=True)
+        except (Uncertain, Rejected):
+            pass  # the job's state tells whether it was heard, or whether somebody has stopped it meanwhile
+        except BridgeError:
+            self._abort(path)
+            raise
+        return self._ended(path)
+
+    def has_ended(self, job_id: str, *, stop: bool) -> bool:
+        """Say whether the job writes nothing any more; with *stop* have it stop. Raises Deferred or Misconfigured.
+
+        A job that Salesforce has forgotten has ended long ago.
+        """
+        path = f"jobs/ingest/{job_id}"
+        try:
+            state = self._state(path)
+            if state not in ENDED and stop:
+                with suppress(Rejected, Uncertain):  # it has just ended; its state tells
+                    self._connection.call("PATCH", path, body=b'{"state":"Aborted"}', write=True)
+                state = self._state(path)
+        except Misconfigured as error:
+            if (error.detail or "").startswith(GONE):
+                return True
+            raise
+        return state in ENDED
+
+    def _is_stopped(self, job_id: str) -> bool:
+        try:
+            return self.has_ended(job_id, stop=True)
+        except BridgeError:
+            return False
+
+    def _state(self, path: str) -> str | None:
+        answer = self._connection.call("GET", path)
+        state = answer.get("state") if isinstance(answer, dict) else None
+        return state if isinstance(state, str) else None
 
     def _open(self, row: Row) -> str:
         job: dict[str, Any] = {"object": row.kind, "contentType": "CSV", "lineEnding": "LF", "columnDelimiter": "COMMA"}
@@ -120,13 +182,14 @@ class Bulk:
         wait_s = FIRST_WAIT_S
         while time.monotonic() < ends:
             try:
-                answer = self._connection.call("GET", path)
-                state = answer.get("state") if isinstance(answer, dict) else None
+                state = self._state(path)
                 if state in ENDED or state == "Open":
-                    return str(state)
+                    return state
             except Deferred:
                 pass  # asked again
             except Misconfigured:
+                return None
+            if self._leaving.is_set():
                 return None
             self._sleep(wait_s)
             wait_s = min(wait_s * GROWTH, LONGEST_WAIT_S)

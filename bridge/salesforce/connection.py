@@ -41,7 +41,7 @@ STALE_S = 300.0  # a count older than this is asked for again before work is ref
 class Quota:
     """Calls used and allowed in the last 24 hours, from the header that every answer carries."""
 
-    def __init__(self, sleep: Callable[[float], None]) -> None:
+    def __init__(self, sleep: Callable[[float], object]) -> None:
         self.used: int | None = None
         self.allowed: int | None = None
         self._seen_at = 0.0
@@ -99,7 +99,7 @@ class Connection:
         pool_size: int,
         limits: Limits,
         clock: Callable[[], datetime],
-        sleep: Callable[[float], None],
+        sleep: Callable[[float], object],
     ) -> None:
         self.version = version
         self.limits = limits

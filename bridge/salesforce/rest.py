@@ -7,6 +7,7 @@ Must not know: the ledger, the mapping, NetSuite.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 import requests
 
 from bridge.errors import BridgeError, Misconfigured
-from bridge.ports import Check, Deleted, Fact, Record, Ref, Written
+from bridge.ports import Check, Deleted, Fact, Jobs, Record, Ref, Written
 from bridge.salesforce import faults
 from bridge.salesforce.auth import Auth
 from bridge.salesforce.bulk import WHOLE_WAIT_S, Bulk
@@ -44,6 +45,7 @@ class RestSalesforce:
         pool_size: connections that are kept open.
         bulk_above: rows of one object in one upsert above which a bulk job is used.
         bulk_wait_s: how long a bulk job may take before its rows are in doubt.
+        leaving: set when this process is to end: a running bulk job is left alone then.
     """
 
     name = "salesforce"
@@ -58,11 +60,13 @@ class RestSalesforce:
         allow_loopback: bool = False,
         pool_size: int = 8,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         limits: Limits | None = None,
         bulk_above: int = BULK_ABOVE,
         bulk_wait_s: float = WHOLE_WAIT_S,
+        leaving: threading.Event | None = None,
     ) -> None:
+        leaving = leaving or threading.Event()
         self._connection = Connection(
             auth=auth,
             org_id=org_id,
@@ -72,11 +76,11 @@ class RestSalesforce:
             pool_size=pool_size,
             limits=limits or Limits(),
             clock=clock,
-            sleep=sleep,
+            sleep=sleep or time.sleep,
         )
         self._shapes = Shapes(self._connection)
-        bulk = Bulk(self._connection, sleep=sleep, wait_s=bulk_wait_s)
-        self._writer = Writer(self._connection, self._shapes, bulk=bulk.upsert, bulk_above=bulk_above)
+        self._bulk = Bulk(self._connection, sleep=sleep or leaving.wait, wait_s=bulk_wait_s, leaving=leaving)
+        self._writer = Writer(self._connection, self._shapes, bulk=self._bulk.upsert, bulk_above=bulk_above)
 
     def close(self) -> None:
         """Stop the threads that made calls side by side."""
@@ -181,14 +185,21 @@ class RestSalesforce:
 
     # --- write ------------------------------------------------------------------------------------------------------
 
-    def upsert(self, records: Sequence[Record], *, interactive: bool = False) -> list[Written | BridgeError]:
+    def upsert(
+        self, records: Sequence[Record], *, interactive: bool = False, jobs: Jobs | None = None
+    ) -> list[Written | BridgeError]:
         """Update by id, upsert by ``NetSuite_Key__c``, and settle each record on its own.
 
         Grouped by object in the order in which the objects first appear, 200 records a call, at most five calls side
         by side; rows refused for a lock are tried once more in smaller calls. More than ``bulk_above`` records of one
-        object go by a bulk job. Without *interactive* the last tenth of the daily quota is left alone.
+        object go by a bulk job, which *jobs* hears of. Without *interactive* the last tenth of the daily quota is left
+        alone.
         """
-        return self._writer.upsert(records, interactive=interactive)
+        return self._writer.upsert(records, interactive=interactive, jobs=jobs)
+
+    def has_ended(self, job_id: str, *, stop: bool) -> bool:
+        """Say whether a bulk job writes nothing more; with *stop* have it stop. Raises Deferred or Misconfigured."""
+        return self._bulk.has_ended(job_id, stop=stop)
 
     # --- about the organisation -------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
-from bridge.ports import Record, Ref, Written
+from bridge.ports import Jobs, Record, Ref, Written
 from bridge.salesforce import bulk, faults
 from bridge.salesforce.connection import Connection
 from bridge.salesforce.shapes import Shapes
@@ -64,6 +64,7 @@ class Run:
     """One upsert under way: outcomes by place, and what stops the rest of it."""
 
     interactive: bool
+    jobs: Jobs | None = None
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     stopped: BridgeError | None = None
     halvings: int = HALVINGS
@@ -85,7 +86,7 @@ class Writer:
     """Writes records. Safe to share between threads.
 
     Args:
-        bulk: writes the rows of one object by a bulk job and settles each.
+        bulk: writes the rows of one object by a bulk job, which is told before it starts, and settles each.
         bulk_above: rows of one object above which that is used.
     """
 
@@ -94,7 +95,7 @@ class Writer:
         connection: Connection,
         shapes: Shapes,
         *,
-        bulk: Callable[[Sequence[Row]], list[Outcome]],
+        bulk: Callable[[Sequence[Row], Jobs | None], list[Outcome]],
         bulk_above: int = BULK_ABOVE,
     ) -> None:
         self._connection, self._shapes = connection, shapes
@@ -105,9 +106,9 @@ class Writer:
         """Stop the threads that made calls side by side."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def upsert(self, records: Sequence[Record], *, interactive: bool) -> list[Outcome]:
+    def upsert(self, records: Sequence[Record], *, interactive: bool, jobs: Jobs | None = None) -> list[Outcome]:
         """Settle every record, in order. Never raises a BridgeError."""
-        run = Run(interactive)
+        run = Run(interactive, jobs)
         groups: dict[tuple[str, bool], list[Row]] = {}
         for place, record in enumerate(records):
             try:
@@ -152,7 +153,7 @@ class Writer:
         if run.stopped is not None:
             run.settle(rows, run.stopped)
             return
-        for row, outcome in zip(rest, self._bulk(rest), strict=True):
+        for row, outcome in zip(rest, self._bulk(rest, run.jobs), strict=True):
             run.outcomes[row.place] = outcome
             if isinstance(outcome, BridgeError) and (outcome.detail or "").endswith(bulk.FAILED):
                 by_call.add(row.place)

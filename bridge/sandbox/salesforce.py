@@ -108,6 +108,7 @@ class FakeSalesforce:
         self.controller: User = self.people.users["controller@sandbox.example"]
         self.faults = Faults()
         self.org.before_write = self.faults.before_write
+        self.org.before_job = self.faults.before_job
         fields = watched_fields(self.schema, watched)
         self.callouts = Callouts(
             self.org,

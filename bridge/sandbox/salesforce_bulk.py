@@ -215,6 +215,7 @@ class Bulk:
 
     def _ingest(self, job: Job) -> None:
         """Read the CSV and save it. A row that is refused does not stop the job."""
+        self.org.before_job(job.object)
         if job.state == "Aborted":
             return
         job.state, job.touched = "InProgress", self.org.now()

@@ -3,7 +3,7 @@
 A fault names its *kind*, how many matching calls to let pass (*after*) and how often to strike (*times*).
 Kinds: ``lock`` (nth record write), ``limit``, ``concurrent``, ``unauthorized``, ``unavailable`` (503 with a page),
 ``server_error``, ``slow`` (headers after *seconds*), ``reset`` (before the call is done), ``reset_after_commit``,
-``truncate`` (half of the answer).
+``truncate`` (half of the answer), ``slow_job`` (a bulk job of *object* waits *seconds* before its rows are written).
 
 Must not know: records, routes.
 """
@@ -22,7 +22,7 @@ from bridge.sandbox.salesforce_values import NotImitated, Refused, to_json
 BEFORE = ("slow", "reset", "unauthorized", "limit", "concurrent", "unavailable", "server_error")
 SESSION = ("unauthorized", "limit", "concurrent")
 AFTER = ("reset_after_commit", "truncate")
-KINDS = (*BEFORE, *AFTER, "lock")
+KINDS = (*BEFORE, *AFTER, "lock", "slow_job")
 PAGE = b"<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body>We are down for maintenance.</body>"
 
 
@@ -128,6 +128,14 @@ class Faults:
                 if self._spend(one):
                     message = f"unable to obtain exclusive access to this record or 1 records: {record_id or kind}"
                     raise Refused("UNABLE_TO_LOCK_ROW", message, status=one.status or 400)
+
+    def before_job(self, kind: str) -> None:
+        """Let a bulk job wait in its queue, as any may: Salesforce says when it ended, never when it will."""
+        with self._lock:
+            fitting = (it for it in self._faults if it.kind == "slow_job" and it.object.lower() in ("", kind.lower()))
+            found = next((it for it in fitting if self._spend(it)), None)
+        if found is not None:
+            threading.Event().wait(found.seconds)
 
     def _due(self, kinds: tuple[str, ...], method: str, path: str) -> Fault | None:
         with self._lock:

@@ -48,6 +48,7 @@ class Org:
         self.derived = Derived(schema)
         self.triggers: Triggers | None = None
         self.before_write: Callable[[str, str | None], None] = lambda _kind, _record_id: None
+        self.before_job: Callable[[str], None] = lambda _kind: None
         self.commit_delay_s = 0.0
         self._numbers: dict[str, int] = {}
         self._open: Transaction | None = None

@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.configuring import Follower
+from bridge.errors import Deferred
 from bridge.ledger import Ledger, incidents
+from bridge.pulling import pull
 from bridge.site import Alerts
 from bridge.timetable import Occurrences
 from bridge.watching import Watched, look
+from tests.engine.test_carrying_much import ORDERS, SALE, orders  # noqa: F401 - a fixture
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -79,3 +83,49 @@ def test_that_it_was_wrong_is_over_ten_minutes_after_it_is_right(house):
     look(house.engine, watched)
 
     assert (soon, told(house.ledger)) == ({"CLOCK_SKEW"}, set())
+
+
+def test_a_pull_that_runs_stops_when_the_clock_goes_wrong(house, orders):  # noqa: F811
+    """What was stored and not sent yet is for others; nothing that was not read counts as read."""
+    read = []
+
+    def progress(count, total):
+        read.append(count)
+        house.ledger.here = lambda: house.clock() + timedelta(seconds=90)
+
+    with pytest.raises(Deferred) as stopped:
+        pull(house.engine, SALE, progress=progress)
+    states = set(house.states(SALE))
+    house.ledger.here = house.clock
+    house.clock.advance(minutes=1)
+    house.pull(SALE)
+
+    assert stopped.value.code == "CLOCK_SKEW"
+    assert (read[0] < ORDERS, len(read), states) == (True, 1, {"deferred"})
+    assert house.states(SALE) == ["delivered"] * ORDERS
+
+
+def test_a_pull_that_runs_ends_when_the_process_is_to_end(house, orders):  # noqa: F811
+    """It used to go on to its end, or until the process was killed for it."""
+    with pytest.raises(Deferred) as stopped:
+        pull(house.engine, SALE, progress=lambda count, total: house.engine.stopping.set())
+    house.engine.stopping.clear()
+    house.clock.advance(minutes=1)
+    house.pull(SALE)
+
+    assert stopped.value.code == "STOPPING"
+    assert house.states(SALE) == ["delivered"] * ORDERS
+
+
+def test_an_instance_without_a_schedule_says_so_too(postgres_url):
+    ledger = Ledger(postgres_url)
+    ledger.here = lambda: datetime.now(UTC) + timedelta(seconds=90)
+    follower = Follower(ledger, lambda site, syncs: None)
+
+    try:
+        follower._look_and_tell()
+        said = told(ledger)
+    finally:
+        ledger.close()
+
+    assert said == {"CLOCK_SKEW"}

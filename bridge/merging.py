@@ -13,15 +13,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, update
+from sqlalchemy import Row, select, update
 
 from bridge.errors import Rejected
 from bridge.ledger import Writing, lanes, links, messages, plain
 from bridge.ledger.links import Link
-from bridge.ledger.models import UNCERTAIN, message
+from bridge.ledger.models import DEFERRED, UNCERTAIN, message
 from bridge.mapping import Push
 
 WAITING, CHILDREN_READ = "WAITING_FOR_CHILDREN", "CHILDREN_READ"
+LOOKING, BACK, STILL = "LOOKING_WHETHER_BACK", "BACK_FROM_MERGE", "STILL_MERGED"
+IN_SALESFORCE = "merged_in_salesforce"  # beside `merged_into`, which accounting's merges in NetSuite leave too
 AGAIN = timedelta(seconds=30)  # when to try again after Salesforce did not answer, or the winner's lane was busy
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,7 +68,7 @@ def _alias(writing: Writing, loser: str, winner: str) -> None:
     for it in known:
         if it.source_id != loser or "merged_into" in it.parts:
             continue
-        new = [replace(it, parts={**it.parts, "merged_into": winner})]
+        new = [replace(it, parts={**it.parts, "merged_into": winner, IN_SALESFORCE: True})]
         if it.sync not in theirs:
             # The winner takes over the record, which keeps its external id; the next save of the winner writes to it.
             new.append(replace(it, source_id=winner, version=0, modified_at=BEFORE_ALL, fingerprint=""))
@@ -91,6 +93,79 @@ def told(row: Row[Any], known: Link | None, winners: Link | None, winner: str) -
         f" kept up to date, and {known.target_id}. Merge {known.target_id} into {winners.target_id} in NetSuite."
     )
     return "MERGE_IN_NETSUITE", "accounting", reason
+
+
+def may_be_back(row: Row[Any], known: Link) -> bool:
+    """Say whether a save of an Account that was merged away may mean that it is back from the recycle bin."""
+    is_merged = "merged_into" in known.parts and (IN_SALESFORCE in known.parts or "survivor" not in known.parts)
+    return is_merged and row.source_kind == "Account" and row.code != STILL
+
+
+def back(writing: Writing, row: Row[Any], push: Push, known: Link) -> Link | str | None:
+    """Return the link by which an Account that is back from a merge goes on; None where it gets a record of its own.
+
+    A code where that must be looked up first, or where the winner's lane is busy. Raises Rejected where the merge had
+    its consequences in NetSuite: a person decides, and *send again* is the decision.
+    """
+    if row.code != BACK and row.state != UNCERTAIN:
+        return LOOKING  # a late callout says the same as an undeletion
+    winner, label = str(known.parts["merged_into"]), push.label.lower()
+    parts = {name: it for name, it in known.parts.items() if name not in ("merged_into", IN_SALESFORCE)}
+    if "gone" in parts:
+        if row.forced:
+            return None
+        raise Rejected(
+            f"It is back from the merge into {winner}, but accounting merged its NetSuite {label} {parts['gone']} into"
+            f" {parts.get('survivor')} meanwhile. Send it again to make a {label} of its own, or dismiss it.",
+            code="BACK_WITHOUT_ITS_OWN",
+            who="accounting",
+        )
+    theirs = links.find(writing.connection, [(row.sync, winner)]).get((row.sync, winner))
+    if theirs is None or theirs.target_id != known.target_id:
+        writing.say("unmerged", "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id,
+                    target=f"{known.target_kind}/{known.target_id}", detail=f"out of {winner}")  # fmt: skip
+        return replace(known, parts=parts)
+    if not row.forced:
+        raise Rejected(
+            f"It is back from the merge into {winner}, which goes on with its NetSuite {label} {known.target_id}."
+            f" Send it again to give the {label} back, with all that was posted to it meanwhile: {winner} then gets one"
+            f" of its own. Or dismiss it: {winner} keeps the {label}.",
+            code="BACK_AND_TAKEN_OVER",
+            who="accounting",
+        )
+    return _given_back(writing, row, known, theirs, parts)
+
+
+def relinked(
+    row: Row[Any], known: Link | None, there: dict[tuple[str, str], Link], led_on: dict[tuple[str, str], Link]
+) -> Link | None:
+    """Let what else is decided in this transaction refer to *known*, by which a record goes on, or wait for it."""
+    led_on.pop((row.sync, row.source_id), None)
+    there.pop((row.sync, row.source_id), None)
+    there |= {(row.sync, row.source_id): known} if known else {}
+    return known
+
+
+def _given_back(writing: Writing, row: Row[Any], known: Link, theirs: Link, parts: dict[str, Any]) -> Link | str:
+    """Take the record from the winner, which gets one of its own once this one bears its old name again."""
+    winner = theirs.source_id
+    lanes.wake(writing.connection, {winner: (writing.now, messages.BULK)})
+    lease = lanes.lease(writing.connection, "merge", writing.now, keys=[winner])
+    if not lease:
+        return BACK
+    links.remove(writing, row.sync, winner)
+    restored = replace(known, parts=parts, fingerprint="")
+    links.save(writing, [restored])
+    same = (message.c.sync == row.sync, message.c.source_id == winner)
+    newest = select(message.c.id).where(*same).order_by(message.c.version.desc(), message.c.id.desc()).limit(1)
+    again = {"state": DEFERRED, "queue": message.c.lane, "settled_at": None, "due_at": writing.now + AGAIN,
+             "waits_for": f"{row.sync}:{row.source_id}", "created_at": writing.now, "write_back": True}  # fmt: skip
+    writing.connection.execute(update(message).where(message.c.id == newest.scalar_subquery()).values(again))
+    lanes.release(writing.connection, lease, (), writing.now)
+    writing.wakes.add(winner)
+    writing.say("unmerged", row.actor or "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id,
+                target=f"{known.target_kind}/{known.target_id}", detail=f"given back by {winner}")  # fmt: skip
+    return restored
 
 
 def must_be_there(push: Push, known: Link | None, row: Row[Any]) -> None:

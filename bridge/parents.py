@@ -20,7 +20,7 @@ from bridge.errors import Deferred, Misconfigured
 from bridge.ledger import Ledger, Writing, links, messages, unit
 from bridge.ledger.models import OPEN, PENDING, REJECTED, message
 from bridge.mapping import Syncs
-from bridge.merging import CHILDREN_READ, WAITING
+from bridge.merging import BACK, CHILDREN_READ, LOOKING, STILL, WAITING
 from bridge.ports import MirrorSystem, Ref
 from bridge.preparing import write_back
 from bridge.receiving import accept, as_received
@@ -81,6 +81,7 @@ def _reject_orphans(ledger: Ledger, sync: str, gone: Iterable[str]) -> None:
 def look(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prepared) -> bool:
     """Find out what must be known of Accounts that were merged or deleted. True if there is more to do now."""
     came = read_again(ledger, syncs, salesforce, prepared.merged)
+    came = look_whether_back(ledger, salesforce, prepared.returned) or came
     return look_for_orders(ledger, syncs, prepared.leaving) or came
 
 
@@ -107,6 +108,26 @@ def read_again(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, merged: M
         ledger.commit(store)
         came = True
     return came
+
+
+def look_whether_back(ledger: Ledger, salesforce: MirrorSystem, accounts: Iterable[str]) -> bool:
+    """Say of Accounts that were merged away whether Salesforce has them again. True if it said so of any."""
+    asked = sorted(accounts)
+    try:
+        found = salesforce.get([Ref("Account", id=it) for it in asked], ("Name",)) if asked else []
+    except (Deferred, Misconfigured):
+        return False  # the save waits, and asks again when it is due
+
+    def tell(writing: Writing) -> None:
+        for account, there in zip(asked, found, strict=True):
+            waiting = (message.c.source_id == account, message.c.state.in_(OPEN), message.c.code.in_((LOOKING, BACK)))
+            code = STILL if there is None else BACK
+            writing.connection.execute(update(message).where(*waiting).values(code=code, state=PENDING, due_at=None))
+            messages.wake(writing, {account: (writing.now, messages.BULK)})
+
+    if asked:
+        ledger.commit(tell)
+    return bool(asked)
 
 
 def look_for_orders(ledger: Ledger, syncs: Syncs, accounts: Iterable[str]) -> bool:

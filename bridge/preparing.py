@@ -217,13 +217,19 @@ class _Step:
             return self._deleted(row, push, known, source["@deleted"])
         if plain.ERASED in source:
             return self._hold(row, "What it said was erased; save the record again to send it.", "ERASED")
+        if known and merging.may_be_back(row, known):
+            again = merging.back(self.writing, row, push, known)
+            if isinstance(again, str):
+                self.prepared.returned.add(row.source_id)
+                return self._wait(row, again, "Waiting until it is known whether it is still merged.")
+            known = merging.relinked(row, again, self.links, self.led_on)
         if stopped := merging.stopped(push, known):
             return self._hold(row, stopped, "MERGED_AWAY", "accounting")
         merging.must_be_there(push, known, row)
         if (stop := leaving.outside(push, known, source, self.syncs.context)) is not None:
-            return self._last(row, push, known, stop)
+            return self._last(row, push, stop)
         if (closed := push.held(source, self.syncs.context)) is not None:
-            return self._last(row, push, known, leaving.closed(push, known, closed, source, self.syncs.context))
+            return self._last(row, push, leaving.closed(push, known, closed, source, self.syncs.context))
         if (after := self._parents(row, push, source)) is None:
             return None
         record = push.record(row.source_id, source, self.syncs.context)
@@ -256,7 +262,7 @@ class _Step:
         if isinstance(what, Record) and row.state != UNCERTAIN and row.code != leaving.LOOKED:
             self.prepared.leaving.add(row.source_id)
             return self._wait(row, leaving.LOOKING, "Waiting until it is known whether an order of it is open.")
-        return self._last(row, push, known, what, leaves=True)
+        return self._last(row, push, what, leaves=True)
 
     def _wait(self, row: Row[Any], code: str, reason: str) -> Work | None:
         """Put *row* off until something was looked up, which wakes it, or until it is time to ask again."""
@@ -276,10 +282,9 @@ class _Step:
             self.tell(row)
         return True
 
-    def _last(
-        self, row: Row[Any], push: Push, known: Link | None, what: leaving.Stop | Record, *, leaves: bool = False
-    ) -> Work | None:
+    def _last(self, row: Row[Any], push: Push, what: leaving.Stop | Record, *, leaves: bool = False) -> Work | None:
         """Say in NetSuite that a record is over, or why nothing is said there."""
+        known = self.links.get((row.sync, row.source_id))
         if isinstance(what, leaving.Stop):
             return self._hold(row, what.reason, what.code, what.who)
         mark = (CLOSED + plain.fingerprint([what.ref.external_id, dict(what.fields)]))[:40]

@@ -89,8 +89,8 @@ class Prepared:
 
     *missing* are records that others refer to: (sync, kind, id). *merged* are Accounts that were merged away, with the
     Account that they are part of now: its contacts and applications changed their owner, and no trigger told us.
-    *leaving* are Accounts that were deleted, of whose orders one may be open.
-    *unfinished* are bulk jobs for the sake of which lanes were given back.
+    *leaving* are Accounts that were deleted, of whose orders one may be open; *returned* those that were merged away
+    and were saved since. *unfinished* are bulk jobs for the sake of which lanes were given back.
     """
 
     work: list[Work] = field(default_factory=list)
@@ -98,4 +98,5 @@ class Prepared:
     missing: set[tuple[str, str, str]] = field(default_factory=set)
     merged: dict[str, str] = field(default_factory=dict)
     leaving: set[str] = field(default_factory=set)
+    returned: set[str] = field(default_factory=set)
     unfinished: list[Left] = field(default_factory=list)

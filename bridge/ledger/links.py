@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
@@ -115,6 +115,11 @@ def _save(dialect: str) -> Any:
     statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(link)
     fresh = {name: statement.excluded[name] for name in _NEW}
     return statement.on_conflict_do_update(index_elements=["sync", "source_id"], set_=fresh)
+
+
+def remove(writing: Writing, sync: str, source_id: str) -> None:
+    """Forget the link of a record, which then gets a record of its own."""
+    writing.connection.execute(delete(link).where(link.c.sync == sync, link.c.source_id == source_id))
 
 
 def save(writing: Writing, new: Sequence[Link]) -> None:

@@ -29,6 +29,7 @@ from bridge.cli_mapping import mapping_app
 from bridge.cli_salesforce import salesforce_app
 from bridge.cli_shadow import shadow_app
 from bridge.cli_wsdl import wsdl_app
+from bridge.opening import look
 from bridge.opening import opened as _open
 from bridge.terminal import Table, fail, out
 
@@ -183,7 +184,7 @@ def push(
     kind = OBJECTS.get(object_name)
     if kind is None:
         fail(f"There is no object '{object_name}'; there are {', '.join(OBJECTS)}.")
-    with _open() as bridge:
+    with _open(writes=True) as bridge:
         engine = bridge.engine
         (found,) = engine.salesforce.get([Ref(kind, id=record_id)], engine.syncs.reads(kind))
         if found is None:
@@ -214,7 +215,7 @@ def pull(
     """Bring what changed in NetSuite to Salesforce, now; with --until, a backfill that goes on where it was stopped."""
     from bridge.cli_pulls import moment, pull_now
 
-    with _open() as bridge:
+    with _open(writes=True) as bridge:
         pull_now(bridge, what, moment(since), moment(until))
 
 
@@ -241,7 +242,7 @@ def sweep() -> None:
     """Receive what was saved in Salesforce and no callout brought; then deliver it."""
     from bridge.sweep import sweep as sweep_now
 
-    with _open() as bridge:
+    with _open(writes=True) as bridge:
         out.print(sweep_now(bridge.engine).sentence() + ".")
         while bridge.engine.deliver(most=50):
             pass
@@ -258,7 +259,7 @@ def reconcile(
     """Compare Salesforce, the ledger and NetSuite record by record; writes nothing without --apply."""
     from bridge.cli_reconcile import reconcile as reconcile_now
 
-    with _open() as bridge:
+    with _open(writes=True) as bridge:
         differing = reconcile_now(bridge, apply=apply, amounts=amounts, every=every)
     if differing and not apply:
         raise typer.Exit(1)
@@ -289,7 +290,7 @@ def replay(
     """Send messages again as they were stored. A newer save of the same record still wins."""
     from bridge import operating
 
-    with _open() as bridge:
+    with _open(writes=True) as bridge:
         count = operating.replay(bridge.engine, messages, actor="operator", reason=reason)
         out.print(f"{count} of {len(messages)} are on their way again.")
         while bridge.engine.deliver(most=50):
@@ -314,9 +315,11 @@ def pause(scope: str, reason: Annotated[str, typer.Option(help="For the audit an
 @app.command()
 def resume(scope: str) -> None:
     """Go on with what was paused; what waits drains in order."""
-    from bridge import operating
+    from bridge import operating, recovering
 
     with _open() as bridge:
+        if scope == recovering.SCOPE and (lost := look(bridge)):
+            fail(lost, f"Run this again to go on all the same: bridge resume '{scope}'.")
         done = operating.resume(bridge.engine, scope, actor="operator")
         out.print(f"{scope} goes on." if done else f"{scope} was not paused.")
 

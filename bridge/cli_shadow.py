@@ -29,7 +29,7 @@ def off() -> None:
     """Write again. All that waited goes out, each record as it was saved last."""
     from bridge import shadow
 
-    with opened() as bridge:
+    with opened(writes=True) as bridge:
         done = shadow.end(bridge.engine, actor=person())
         out.print("Both systems are written to again; what waited goes out." if done else "It was not on.")
 

@@ -60,9 +60,27 @@ def chosen(file: Path | None) -> tuple[Site, str]:
             ledger.close()
 
 
+def look(bridge: Bridge) -> str | None:
+    """Look whether the database is an older copy, and pause NetSuite where it is; return why, when it is news."""
+    from bridge import recovering
+
+    return recovering.check(bridge.engine, bridge.settings.audit_anchors, bridge.witness, bridge.shown)
+
+
+def _look(bridge: Bridge) -> None:
+    from bridge import recovering
+
+    look(bridge)
+    if reason := recovering.why(bridge.ledger):
+        err.print(f"[yellow]![/] Nothing is sent to NetSuite. {reason}", highlight=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
-def opened(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
-    """Give a started bridge by this instance's settings; every problem of them is said at once."""
+def opened(*, work: bool = False, is_worker: bool = False, writes: bool = False) -> Iterator[Bridge]:
+    """Give a started bridge by this instance's settings; every problem of them is said at once.
+
+    A verb that *writes* first looks whether the database is an older copy, as `serve` does, and says so.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from bridge.app import build
@@ -91,6 +109,8 @@ def opened(*, work: bool = False, is_worker: bool = False) -> Iterator[Bridge]:
     except (SQLAlchemyError, OSError) as error:
         fail(f"The database {settings.database} cannot be opened ({type(error).__name__}); see BRIDGE_DATABASE_URL.")
     try:
+        if writes:
+            _look(bridge)
         yield bridge
     except BridgeError as error:
         by = "" if error.who == "nobody" else f"; {error.who} can fix it"

@@ -95,6 +95,10 @@ def environment(systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The settings of an instance with a database of its own."""
     for name in [it for it in os.environ if it.startswith("BRIDGE_") and "TEST" not in it]:
         monkeypatch.delenv(name)
+    with systems.salesforce.org.lock:  # else its database, which is new, would seem to be an older copy
+        for kind in ("Account", "Opportunity"):
+            for row in systems.salesforce.rows(kind):
+                row["NetSuite_Synced_At__c"] = None
     given = systems.environment | {"BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.sqlite3'}"}
     for name, value in (given | {"COLUMNS": "200"}).items():
         monkeypatch.setenv(name, value)
@@ -386,6 +390,50 @@ def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(
     assert "linked again" in applied[1]
     assert not re.search(rf"customer.*{account}", again[1])
     assert [it.id for it in systems.made("customer", account)] == [customer.id]
+
+
+@pytest.mark.parametrize("verb", ["push", "replay", "sweep", "reconcile --apply", "pull orders", "shadow off"])
+def test_a_verb_that_writes_notices_an_older_copy_before_any_serve(
+    bridge: Run,
+    systems: Systems,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    verb: str,
+) -> None:
+    """An administrator restores a backup and tries something by hand before the bridge is started."""
+    account = systems.save()
+    bridge("push", "Account", account)
+    ledger = Ledger(environment["BRIDGE_DATABASE_URL"])
+    with ledger.read() as connection:
+        number = str(connection.exec_driver_sql("SELECT min(id) FROM message").scalar())
+    ledger.close()
+    copy = tmp_path / "older.sqlite3"
+    monkeypatch.setenv("BRIDGE_DATABASE_URL", f"sqlite:///{copy}")
+    systems.ahead[0] = timedelta(minutes=1)
+    calls = systems.netsuite.calls_by_operation.copy()
+    words = {"push": ["push", "Account", account], "replay": ["replay", number]}.get(verb, verb.split())
+
+    _, text = bridge(*words)
+
+    systems.ahead[0] = timedelta(0)
+    made = systems.netsuite.calls_by_operation - calls
+    assert "Nothing is sent to NetSuite. Salesforce shows records that were delivered" in text
+    if verb != "reconcile --apply":  # which compares first
+        assert (made["upsert"], made["upsertList"]) == (0, 0)
+    assert len(systems.made("customer", account)) == 1
+
+
+def test_a_recovery_is_not_resumed_before_somebody_knows_of_it(
+    bridge: Run, systems: Systems, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bridge("push", "Account", systems.save())
+    monkeypatch.setenv("BRIDGE_DATABASE_URL", f"sqlite:///{tmp_path / 'older.sqlite3'}")
+
+    first, second = bridge("resume", "*netsuite"), bridge("resume", "*netsuite")
+
+    assert (first[0], second) == (1, (0, "*netsuite goes on.\n"))
+    assert "the database knows nothing of it" in first[1]
 
 
 def test_a_recovery_goes_on_until_all_was_compared(bridge: Run, systems: Systems, environment: dict[str, str]) -> None:

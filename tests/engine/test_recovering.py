@@ -238,6 +238,56 @@ def test_an_older_copy_put_back_under_a_running_bridge_pauses_it(house, request)
     assert pauses(house) == [("*netsuite", "RECOVERY")]
 
 
+def beats(house, minutes):
+    """The job that some instance does every minute."""
+    for _ in range(minutes):
+        house.clock.advance(minutes=1)
+        with house.ledger.write() as writing:
+            marks.claim(writing, "watch", house.clock.at.replace(second=0, microsecond=0), "one")
+
+
+@pytest.mark.parametrize("lost_minutes", [5, 90])
+def test_under_a_young_process_the_last_beat_tells_how_old_a_copy_is(house, request, lost_minutes):
+    """Nothing that it saw is left, and nothing was delivered that Salesforce could show."""
+    beats(house, 3)
+    put_back = request.getfixturevalue("backup")
+    beats(house, lost_minutes - 4)
+    with house.ledger.write() as writing:
+        writing.say("watermark", "bridge", sync="orders")
+    witness = Witness()
+    look(house, witness, 3)
+    put_back()
+
+    told = look(house, witness, 1)
+
+    assert told == ("commits lost" if lost_minutes == 5 else "recovery")
+    assert pauses(house) == ([] if lost_minutes == 5 else [("*netsuite", "RECOVERY")])
+
+
+def test_a_question_that_salesforce_refuses_is_not_put_every_minute(house):
+    """Without the package's fields it will never be answered."""
+    delivered(house, "Acme")
+    house.clock.advance(hours=14)
+    witness, asked = Witness(), []
+
+    def refused(after, until):
+        asked.append(after)
+        return any(house.salesforce.query("SELECT Id FROM Account WHERE No_Such_Field__c = null"))
+
+    recovering.check(house.engine, None, witness, refused)
+    for _ in range(3 * 60):
+        house.clock.advance(minutes=1)
+        recovering.watch(house.engine, witness, refused)
+    in_three_hours = len(asked)
+    for _ in range(60):
+        house.clock.advance(hours=1)
+        recovering.watch(house.engine, witness, refused)
+
+    assert in_three_hours == 1 + 3
+    assert (len(asked), witness.to_ask) == (recovering.REFUSALS, None)
+    assert pauses(house) == []
+
+
 def test_a_persons_pause_becomes_the_recoverys(house: object, ledger: Ledger) -> None:
     """Else they would go on without having looked."""
     with ledger.write() as writing:

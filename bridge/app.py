@@ -25,7 +25,7 @@ from bridge.carriers.embedded import Embedded
 from bridge.delivery import Delivery
 from bridge.deployment import Shelf, Watcher
 from bridge.learning import Learner
-from bridge.ledger import Ledger, counting
+from bridge.ledger import Ledger
 from bridge.ledger.incidents import Incident
 from bridge.ledger.slots import LeasedSlots
 from bridge.mapping import Syncs
@@ -346,7 +346,7 @@ HOUSEKEEPING: Mapping[str, Callable[[Bridge], str]] = {
     "reconcile": lambda bridge: compare(bridge.engine, is_stopped=bridge.stopping.is_set).sentence(),
     "anchor": lambda bridge: watching.write_anchor(bridge.ledger, bridge.settings.audit_anchors),
     "verify": lambda bridge: watching.verify(bridge.ledger, bridge.settings.audit_anchors),
-    "tally": lambda bridge: f"took in {counting.fold(bridge.ledger)} rows",
+    "tally": lambda bridge: f"took in {operating.tally(bridge.engine)} rows",
     "retention": lambda bridge: retaining.expire(bridge.ledger, bridge.site.retention),
 }
 

@@ -229,6 +229,15 @@ def suspense() -> None:
 
 
 @app.command()
+def waiting() -> None:
+    """List what waits to be sent, sync by sync, how quickly it is done, and how long the rest takes at that pace."""
+    from bridge.cli_pulls import show_waiting
+
+    with _open() as bridge:
+        show_waiting(bridge)
+
+
+@app.command()
 def drift() -> None:
     """List what accounting changed on orders that Salesforce is the master of: the next change there overwrites it."""
     from bridge.cli_pulls import show_drift

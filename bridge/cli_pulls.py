@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,10 +19,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from bridge import matching
+from bridge import matching, operating
 from bridge.app import PULLED, Bridge, pulled_by
 from bridge.backfill import backfill, tally
 from bridge.drift import drifts
+from bridge.ledger import backlog
 from bridge.pulling import pull
 from bridge.surviving import follow
 from bridge.terminal import Table, fail, out
@@ -36,6 +37,26 @@ class _Rate(ProgressColumn):
 def moment(given: datetime | None) -> datetime | None:
     """Return a moment of the command line as aware: without a zone it is UTC."""
     return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
+
+
+def show_waiting(bridge: Bridge) -> None:
+    """Print what waits, reckoned anew; no time is told where the pace is not known."""
+    with bridge.ledger.read() as connection:
+        now = bridge.ledger.now(connection)
+        found = backlog.reckon(connection, now, operating.shut(bridge.engine, connection))
+    if not any(it.waiting for it in found):
+        out.print("Nothing waits.")
+        return
+    table = Table("Sync", "Waits", "Done in a minute", "Ready in about")
+    for it in found:
+        if it.waiting:
+            number = f"{'more than ' if it.waiting >= backlog.COUNTED else ''}{it.waiting:,}"
+            pace = f"{it.pace_s * 60:,.0f}" if it.pace_s else "not known"
+            left = "not known" if it.left is None else str(timedelta(seconds=round(it.left.total_seconds())))
+            table.add_row(it.sync, number, pace, left)
+    out.print(table)
+    minutes = int(backlog.WINDOW.total_seconds() // 60)
+    out.print(f"By what was done in the last {minutes} minutes; told from {backlog.FEWEST} on, not while it stands.")
 
 
 def show_suspense(bridge: Bridge) -> None:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError
-from bridge.ledger import Writing, audit, lanes, marks, messages
+from bridge.ledger import Writing, audit, backlog, counting, lanes, marks, messages
 from bridge.ledger.models import OPEN, PENDING, message
 from bridge.recording import ONE_SYNC
 from bridge.standing import covered
@@ -73,6 +73,19 @@ def resume(engine: Delivery, scope: str, *, actor: str) -> bool:
         return ended
 
     return engine.ledger.commit(go_on)  # it takes many lanes, in no order: deliveries may be in its way
+
+
+def tally(engine: Delivery) -> int:
+    """Count ahead what pages and metrics show; return how many rows were taken in."""
+    count = counting.fold(engine.ledger)
+    with engine.ledger.write() as writing:
+        backlog.take(writing, shut(engine, writing.connection))
+    return count
+
+
+def shut(engine: Delivery, connection: Connection) -> set[str]:
+    """Return the syncs that are paused, by themselves or with their system."""
+    return {name for it in marks.pauses(connection) for name in covered(it.scope, engine.syncs)}
 
 
 def probe(engine: Delivery) -> None:

@@ -352,6 +352,7 @@ def test_sweep_receives_what_no_callout_brought(bridge: Run, systems: Systems) -
 
 def test_errors_lists_causes_and_replay_sends_again(bridge: Run, systems: Systems) -> None:
     assert bridge("errors") == (0, "Nothing needs a person.\n")
+    assert bridge("waiting") == (0, "Nothing waits.\n")
     account = systems.save(Name=f"Acme !REJECT USER_ERROR {time.monotonic_ns()}")
     code, _ = bridge("push", "Account", account)
     assert code == 1

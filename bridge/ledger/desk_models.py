@@ -169,3 +169,14 @@ sample = Table(
     Column("waiting", Integer, nullable=False),
     Column("person", Integer, nullable=False),
 )
+
+# What could be sent now, sync by sync, and how many were done within the last seconds; see `bridge.ledger.backlog`.
+backlog = Table(
+    "backlog",
+    metadata,
+    Column("sync", String(60), primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("within_s", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
-HEAD = "0010"
+HEAD = "0011"
 
 
 def revision(engine: Engine) -> str | None:

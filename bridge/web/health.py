@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.wrappers import Response
 
 from bridge.delivery import Delivery
-from bridge.ledger import desk, retention
+from bridge.ledger import backlog, desk, retention
 from bridge.ledger.incidents import open_ones
 
 DOCUMENT = Path(__file__).parent / "openapi.json"  # what this port answers, in the words of OpenAPI
@@ -61,6 +61,7 @@ def exposition(engine: Delivery) -> str:
         ended = desk.outcomes(connection, now - WINDOW)
         taken, slots = desk.slots(connection, now)
         due, incidents = desk.due_lanes(connection, now), open_ones(connection)
+        waits = backlog.read(connection, now)
         sizes, rows = retention.sizes(connection), retention.audit_rows(connection)
     told: list[tuple[str, str, str, float]] = []
     told += [
@@ -91,6 +92,20 @@ def exposition(engine: Delivery) -> str:
         ("attempts_last_hour", "Attempts of the last hour, by how they ended.", _label(outcome=outcome, code=code), n)
         for (outcome, code), n in sorted(ended.items())
     ]
+    told += [
+        ("waiting", "Messages that wait to be sent, counted every minute.", _label(sync=it.sync), it.waiting)
+        for it in waits
+    ]
+    told += [
+        ("pace_per_second", "Messages done in a second, by the last five minutes; absent where that is not known.",
+         _label(sync=it.sync), it.pace_s)
+        for it in waits if it.pace_s is not None
+    ]  # fmt: skip
+    told += [
+        ("eta_seconds", "Until what waits is done, at that pace; absent where that is not known.",
+         _label(sync=it.sync), it.left.total_seconds())
+        for it in waits if it.left is not None
+    ]  # fmt: skip
     for sync, quantiles in seen.latency.items():
         told += [
             ("latency_seconds", "From the save in Salesforce to the record in NetSuite.",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from bridge import handling
-from bridge.ledger import counting, finding, incidents, marks, plain, triage
+from bridge.ledger import backlog, counting, finding, incidents, marks, plain, triage
 from bridge.ledger import desk as looking
 from bridge.ledger.models import NEEDS_PERSON, OPEN
 from bridge.ports import Ref
@@ -47,6 +47,7 @@ def add(app: Flask, desk: Desk) -> None:
             worries = incidents.open_ones(connection)
             late = looking.came_late(connection, now - timedelta(days=1))
             plans = triage.count_waiting(connection)
+            bulk = [it for it in backlog.read(connection, now) if it.waiting >= backlog.FEWEST]
             causes = finding.causes(connection)[:5]
         # Pauses and failures are told on this page in another way.
         others = [it for it in worries if it.key.split(":", 1)[0] not in ("paused", "failed", "local")]
@@ -65,6 +66,8 @@ def add(app: Flask, desk: Desk) -> None:
             are_more_held=are_more_held,
             most=finding.COUNTED,
             lag=lag,
+            bulk=[(it, _label(desk, it.sync)) for it in bulk],
+            most_bulk=backlog.COUNTED,
             oldest=oldest,
             oldest_worth=handling.worth(engine.syncs, oldest) if oldest is not None else None,
             delivered=sum(it.outcomes.get("delivered", 0) for it in hours),

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from bridge import playground
 from bridge.ledger import differences
+from bridge.ledger.desk_models import backlog
 from bridge.ledger.models import audit
 from bridge.playground import Playground
 
@@ -78,6 +79,19 @@ def test_the_console_is_not_reachable_at_the_address_of_callouts(house: Playgrou
 
 
 # --- pages ---
+
+
+def test_the_overview_says_how_long_bulk_work_takes(house: Playground) -> None:
+    ledger = house.bridge.ledger
+    with ledger.write() as writing:
+        rows = [{"sync": "customer", "waiting": 3600, "done": 60, "within_s": 60, "at": writing.now},
+                {"sync": "contact", "waiting": 50, "done": 2, "within_s": 60, "at": writing.now}]  # fmt: skip
+        writing.connection.execute(insert(backlog), rows)
+
+    text = " ".join(re.sub(r"<[^>]+>", " ", page(house).text).split())
+
+    assert "Customer 3,600 60 1 h 0 min" in text
+    assert "Contact 50 – not known" in text
 
 
 def test_the_overview_shows_counts_causes_and_next_runs(house: Playground) -> None:

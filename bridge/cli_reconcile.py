@@ -49,7 +49,7 @@ def reconcile(bridge: Bridge, *, apply: bool, amounts: bool, every: bool) -> int
         # What was not compared may have been delivered, and forgotten.
         out.print("NetSuite stays paused, for not all was compared. Mend it, or \"bridge resume '*netsuite'\".")
         return found.differing()
-    recovering.end(engine, actor=person())
+    recovering.end(engine, actor=person(), is_whole=not found.left_out)
     while engine.deliver(most=50):
         pass
     return found.differing()

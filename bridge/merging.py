@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from bridge.errors import Rejected
-from bridge.ledger import Writing, lanes, links, messages, plain
+from bridge.ledger import Writing, lanes, links, marks, messages, plain
 from bridge.ledger.links import Link
 from bridge.ledger.models import DEFERRED, UNCERTAIN, message
 from bridge.mapping import Push
@@ -25,6 +25,7 @@ WAITING, CHILDREN_READ = "WAITING_FOR_CHILDREN", "CHILDREN_READ"
 LOOKING, BACK, STILL = "LOOKING_WHETHER_BACK", "BACK_FROM_MERGE", "STILL_MERGED"
 IN_SALESFORCE = "merged_in_salesforce"  # beside `merged_into`, which accounting's merges in NetSuite leave too
 AGAIN = timedelta(seconds=30)  # when to try again after Salesforce did not answer, or the winner's lane was busy
+FORGOTTEN = "forgotten"  # the mark of a ledger that was lost and not compared since
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -166,6 +167,12 @@ def _given_back(writing: Writing, row: Row[Any], known: Link, theirs: Link, part
     writing.say("unmerged", row.actor or "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id,
                 target=f"{known.target_kind}/{known.target_id}", detail=f"given back by {winner}")  # fmt: skip
     return restored
+
+
+def is_doubted(connection: Connection, push: Push, known: Link | None) -> bool:
+    """Say whether the ledger may have forgotten that an Account took such a record over from another one."""
+    is_new = known is None and push.source == "Account"
+    return is_new and marks.read_watermark(connection, FORGOTTEN) is not None
 
 
 def must_be_there(push: Push, known: Link | None, row: Row[Any]) -> None:

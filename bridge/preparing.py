@@ -131,9 +131,8 @@ class _Step:
             self._recover([row for row in rows if row.state == SENDING])
             return True
         if rows[0].sync.startswith(CONFIRM):
-            for row in rows:
-                if row.due_at is None or row.due_at <= self.now:
-                    self.links.update(confirming.look(self.writing, self.changes, row))
+            for row in (it for it in rows if it.due_at is None or it.due_at <= self.now):
+                self.links.update(confirming.look(self.writing, self.changes, row))
             return True
         unsure = [row for row in rows if row.state == UNCERTAIN]
         newest = unsure[0] if unsure else max(rows, key=lambda row: (row.version, row.modified_at, row.id))
@@ -246,8 +245,9 @@ class _Step:
             record = push.reopened(record)
         if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
-        own = self._own(record, push, source)
-        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, after=after)
+        own, lease = self._own(record, push, source), self.leases[row.lane]
+        doubted = merging.is_doubted(self.writing.connection, push, known)
+        return Work(row, lease, push, [own], known, mark, row.state == UNCERTAIN, after=after, doubted=doubted)
 
     def _deleted(self, row: Row[Any], push: Push, known: Link | None, into: str | bool) -> Work | None:
         is_merged = isinstance(into, str) and row.source_kind == "Account"

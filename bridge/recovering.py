@@ -24,6 +24,7 @@ from bridge.ledger import Ledger, anchors, incidents, lanes, marks
 from bridge.ledger.anchors import Heads
 from bridge.ledger.incidents import Incident
 from bridge.ledger.models import attempt, occurrence
+from bridge.merging import FORGOTTEN
 from bridge.standing import covered
 
 LOG = logging.getLogger("bridge.recovering")
@@ -118,6 +119,7 @@ def watch(engine: Delivery, witness: Witness, shown: Shown) -> str | None:
     said = f"The database has lost its last commits (a fail-over?), at most {minutes + 1} minutes. {HINT}"
     with engine.ledger.write() as writing:
         incidents.report(writing, [Incident(f"recovery:{now:%Y%m%dT%H%M%S}", "COMMITS_LOST", said)])
+        marks.move_watermark(writing, FORGOTTEN, writing.now)
     return "commits lost"
 
 
@@ -125,6 +127,7 @@ def begin(engine: Delivery, reason: str) -> None:
     """Send nothing to NetSuite until a person says so; accepting, sweeping and pulling go on."""
     with engine.ledger.write() as writing:
         marks.move_watermark(writing, MARK, writing.now)
+        marks.move_watermark(writing, FORGOTTEN, writing.now)
         for it in marks.pauses(writing.connection):
             if it.scope == SCOPE:
                 marks.end_pause(writing, SCOPE)  # this reason is the one that a person must know
@@ -143,10 +146,15 @@ def why(ledger: Ledger) -> str | None:
         return next((it.reason for it in marks.pauses(connection) if it.scope == SCOPE and it.code == CODE), None)
 
 
-def end(engine: Delivery, *, actor: str) -> None:
-    """Somebody has looked: go on, and let what waits drain in order. A pause for another reason stays."""
+def end(engine: Delivery, *, actor: str, is_whole: bool = True) -> None:
+    """Somebody has looked: go on, and let what waits drain in order. A pause for another reason stays.
+
+    *is_whole*: all was compared and linked again; without that, the ledger is doubted where it knows nothing.
+    """
     with engine.ledger.write() as writing:
         incidents.end(writing, ("recovery",), ())
+        if is_whole:
+            marks.forget_watermark(writing, FORGOTTEN)
         if any(it.scope == SCOPE and it.code == CODE for it in marks.pauses(writing.connection)):
             marks.end_pause(writing, SCOPE, actor=actor)
             lanes.reopen(writing.connection, covered(SCOPE, engine.syncs), writing.now)

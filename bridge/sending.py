@@ -16,6 +16,7 @@ from typing import Any
 from bridge import applying, leaving, merging, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
+from bridge.inheriting import inherit
 from bridge.ledger.keeping import Overtaken, kept
 from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
 from bridge.ports import CountedSystem, Jobs, MirrorSystem, RateSource, Record, Ref, System, Written
@@ -53,7 +54,11 @@ def send(
     """
     pushes = [it for it in work if isinstance(it.sync, Push)]
     others = [it for it in work if not isinstance(it.sync, Push)]
-    there = _to_netsuite(pushes, netsuite, interactive, keep) if pushes else []
+    unasked = inherit(pushes, netsuite, salesforce, interactive=interactive)
+    if unasked is not None:
+        there = [Sent(it, unasked) for it in pushes]
+    else:
+        there = _to_netsuite(pushes, netsuite, interactive, keep) if pushes else []
     if not others:
         return there
     try:

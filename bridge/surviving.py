@@ -16,17 +16,18 @@ from typing import Any
 
 from sqlalchemy import select
 
+from bridge.carrying import PAGE
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
 from bridge.ledger import differences, links, marks
 from bridge.ledger.differences import MISSING, Difference
 from bridge.ledger.links import Link
 from bridge.ledger.models import link, message
-from bridge.mapping import Push
+from bridge.mapping import Push, external_id
 from bridge.matching import payer
 from bridge.merging import BEFORE_ALL
 from bridge.ports import Record, Ref
-from bridge.pulling import DEFAULT_OVERLAP, FIRST
+from bridge.pulling import DEFAULT_OVERLAP, FIRST, pages
 from bridge.receiving import as_received
 from bridge.records.status import ID_FIELDS
 
@@ -201,6 +202,8 @@ def heirs(engine: Delivery, push: Push) -> Heirs:
     It keeps the external id of the one that is gone, and the ledger that knew so is lost; Salesforce shows its id.
     """
     found: Heirs = {}
+    if push.on_demand and push.source == "Account" and push.target in ID_FIELDS:
+        return _heirs_of_all(engine, push, ID_FIELDS[push.target][0])
     after = (push.name, "")
     while push.source == "Account" and push.target in ID_FIELDS:
         with engine.ledger.read() as connection:
@@ -211,4 +214,19 @@ def heirs(engine: Delivery, push: Push) -> Heirs:
         name, never = ID_FIELDS[push.target][0], [it for it in listed if it.target_id is None]
         there = engine.salesforce.get([Ref(push.source, id=it.source_id) for it in never], (name,))
         found |= {str(it.fields[name]): one for one, it in zip(never, there, strict=True) if it and it.fields.get(name)}
+    return found
+
+
+def _heirs_of_all(engine: Delivery, push: Push, name: str) -> Heirs:
+    """Return the same of a sync of which no record is missing until something needs it: all Accounts are looked at."""
+    found: Heirs = {}
+    until = engine.salesforce.now() + timedelta(seconds=1)
+    for page in pages(engine.salesforce.changed(push.source, BEFORE_ALL, until, (name,)), PAGE):
+        shown = {str(it.ref.id): str(it.fields[name]) for it in page if it.fields.get(name)}
+        with engine.ledger.read() as connection:
+            known = links.find(connection, [(push.name, it) for it in shown])
+        for salesforce_id, netsuite_id in shown.items():
+            if (push.name, salesforce_id) not in known:
+                own = external_id(push.external_id, salesforce_id)
+                found[netsuite_id] = Difference(push.name, own, salesforce_id, MISSING, "", "administrator")
     return found

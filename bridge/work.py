@@ -39,6 +39,7 @@ class Work:
     """One message on its way out. *resolve*: look it up before sending, for it may have arrived already.
 
     *leaves*: its Salesforce record was deleted; nothing may be open in NetSuite, and nothing can be written back.
+    *doubted*: the ledger may have forgotten that its Account took such a record over in a merge.
     """
 
     row: Row[Any]
@@ -49,6 +50,7 @@ class Work:
     fingerprint: str = ""
     resolve: bool = False
     leaves: bool = False
+    doubted: bool = False
     sent_at: datetime | None = None
     after: frozenset[str] = frozenset()
     keys: list[str] = field(default_factory=list)

@@ -168,6 +168,10 @@ def move_watermark(writing: Writing, job: str, until: datetime, *, actor: str = 
     writing.say("watermark", actor, sync=job, detail=until.isoformat())
 
 
+def forget_watermark(writing: Writing, job: str) -> None:
+    writing.connection.execute(delete(watermark).where(watermark.c.job == job))
+
+
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 

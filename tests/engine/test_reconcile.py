@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import delete
 
+from bridge import operating, recovering
 from bridge.ledger import differences
 from bridge.ledger.models import link, message
 from bridge.mapping import text
@@ -220,6 +221,89 @@ def test_a_customer_taken_over_in_a_merge_is_linked_again_not_made_twice(house):
     assert house.links()["customer", winner].external_id == f"sf-cus-{loser}"
     assert found(house)[0] == [("customer", "extra", "001000000000000AAA")]
     assert stranger in made
+
+
+@pytest.fixture
+def heir(house):
+    """An Account that took over customer and vendor of one that was merged into it; the ledger is lost then."""
+    loser = house.account("Loser")
+    house.push(loser, house.application(loser))
+    house.drain()
+    winner = house.account("Winner")
+    merging.merge(house, winner, loser, with_trigger=False)
+    house.sf.update(winner, Phone="555-0100")
+    house.receive(winner, write_back=True)
+    merging.drain(house)
+    house.clock.advance(hours=2)
+    assert house.links()["vendor", winner].external_id == f"sf-ven-{loser}"
+    forget(house, loser, winner)
+    return winner, loser
+
+
+@only_sqlite
+def test_a_vendor_taken_over_in_a_merge_is_linked_again_not_made_twice(house, heir):
+    """No vendor is missing before something needs one, so nothing but the number that Salesforce shows leads there."""
+    winner, loser = heir
+
+    listed, _ = found(house)
+    put_right(house)
+    house.push_one(house.application(winner))
+    merging.drain(house)
+
+    assert ("vendor", "unlinked", winner) in listed
+    assert [it.external_id for it in house.made("vendor")] == [f"sf-ven-{loser}"]
+    assert house.links()["vendor", winner].external_id == f"sf-ven-{loser}"
+
+
+def test_what_was_taken_over_is_not_made_twice_by_who_goes_on_without_comparing(house, heir):
+    winner, loser = heir
+    person = house.sf.insert("Contact", LastName="Baker", AccountId=winner)
+    recovering.begin(house.engine, "It is an older copy.")
+    operating.resume(house.engine, recovering.SCOPE, actor="pat")
+
+    house.push(winner, house.application(winner), person)
+    merging.drain(house)
+
+    assert [it.external_id for it in house.made("vendor")] == [f"sf-ven-{loser}"]
+    assert [it.external_id for it in house.made("customer")] == [f"sf-cus-{loser}"]
+    assert house.links()["customer", winner].target_id == house.made("customer")[0].id
+    assert house.there("contact", f"sf-con-{person}").fields["company"].id == house.made("customer")[0].id
+
+
+def test_a_copy_of_an_account_does_not_take_its_customer(house):
+    """Cloned in Salesforce, with the number that the original shows."""
+    original = house.account("Original")
+    house.receive(original, write_back=True)
+    house.drain()
+    number = house.sf.row(original)["NetSuite_Customer_Id__c"]
+    recovering.begin(house.engine, "It is an older copy.")
+    operating.resume(house.engine, recovering.SCOPE, actor="pat")
+    clone = house.account("Clone")
+    with house.sf.org.lock:
+        house.sf.row(clone)["NetSuite_Customer_Id__c"] = number
+
+    house.push_one(clone)
+
+    assert number
+    assert house.there("customer", f"sf-cus-{original}").fields["companyName"] == "Original"
+    assert house.there("customer", f"sf-cus-{clone}").fields["companyName"] == "Clone"
+
+
+def test_while_salesforce_cannot_say_what_was_taken_over_nothing_is_made(house, heir):
+    winner, loser = heir
+    recovering.begin(house.engine, "It is an older copy.")
+    operating.resume(house.engine, recovering.SCOPE, actor="pat")
+    house.receive(winner)
+    house.sf.faults.add(kind="unavailable", times=50)
+
+    house.drain()
+    states, made = house.states("customer", winner), len(house.made("customer"))
+    house.sf.faults.clear()
+    house.clock.advance(minutes=5)
+    merging.drain(house)
+
+    assert (states, made) == (["deferred"], 1)
+    assert [it.external_id for it in house.made("customer")] == [f"sf-cus-{loser}"]
 
 
 @only_sqlite

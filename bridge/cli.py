@@ -309,6 +309,26 @@ def replay(
 
 
 @app.command()
+def choose(
+    side: Annotated[str, typer.Argument(help="Whose value counts: salesforce or netsuite.")],
+    messages: Annotated[list[int], typer.Argument(help="Numbers of messages whose record both sides changed.")],
+    reason: Annotated[str, typer.Option(help="For the audit.")] = "",
+) -> None:
+    """Choose one side's value of fields that were changed in Salesforce and in NetSuite, and send the rest."""
+    from bridge import handling
+    from bridge.errors import Rejected
+
+    with _open() as bridge:
+        try:
+            said = handling.at_once(bridge.engine, "choose", messages, value=side, reason=reason, actor="operator")
+        except Rejected as error:
+            fail(error.message)
+        out.print(said)
+        while bridge.engine.deliver(most=50):
+            pass
+
+
+@app.command()
 def pause(scope: str, reason: Annotated[str, typer.Option(help="For the audit and the console.")] = "by hand") -> None:
     """Stop sending one sync, or '*netsuite' or '*salesforce'. Accepting goes on."""
     from bridge import operating

@@ -16,13 +16,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bridge.comparing import agrees
 from bridge.errors import Rejected
 from bridge.ledger import links, plain, pulled
 from bridge.ledger.links import Link
 from bridge.ledger.models import link, message
 from bridge.mapping import LINE_ID, LINE_LISTS, Pull, Push, Syncs
 from bridge.ports import Record, Ref
-from bridge.sending import agrees
 
 CHUNK = 200
 OURS_ALONE = (LINE_ID, "rate", "price")  # NetSuite computes these anew, or writes them in another way

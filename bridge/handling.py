@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from bridge import editing
+from bridge import editing, sharing
 from bridge.carrying import Stream
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
@@ -37,6 +37,7 @@ ACTIONS: Mapping[str, str] = {
     "hold": "Hold",
     "dismiss": "Dismiss",
     "edit": "Correct a value and send",
+    "choose": "Choose a side and send",
     "assign": "Assign",
     "tag": "Tag",
 }
@@ -98,6 +99,8 @@ def draft(
         raise Rejected(f"Choose at most {MOST:,} messages at once.", code="TOO_MANY_CHOSEN")
     if action == "tag" and not triage.TAG.fullmatch((value or "").removeprefix("-")):
         raise Rejected("A tag is one word of letters, digits and hyphens.", code="TAG_NOT_READABLE")
+    if action == "choose" and value not in sharing.SIDES:
+        raise Rejected("Say whose value counts: salesforce or netsuite.", code="SIDE_NOT_CHOSEN")
     if action == "dismiss" and not reason.strip():
         raise Rejected("Say why it is dismissed: the audit asks for it.", code="REASON_MISSING")
     rows: list[Row[Any]] = []
@@ -156,6 +159,14 @@ def confirm(engine: Delivery, plan: Plan, *, actor: str) -> str:
     return _done(plan, carry_out(engine, plan, actor=actor))
 
 
+def at_once(engine: Delivery, action: str, ids: Sequence[int], *, value: str, reason: str, actor: str) -> str:
+    """Do to messages what whoever sits at this machine says: no second person is asked, as with every command."""
+    number = draft(engine, action, ids, value=value, reason=reason, actor=actor, guard=lambda count, sums: False)
+    with engine.ledger.read() as connection:
+        plan = triage.find(connection, number)
+    return confirm(engine, plan, actor=actor) if plan is not None else ""
+
+
 def decide(engine: Delivery, plan: Plan, *, actor: str, approve: bool, way: str | None = None) -> str:
     """Approve or refuse what somebody else asked for. Raises Rejected where it is one's own."""
     if approve and plan.asked_way not in (None, way):
@@ -181,7 +192,8 @@ def _about(plan: Plan) -> str:
 
 def _done(plan: Plan, count: int) -> str:
     words = {"retry": "on their way again", "fresh": "read anew and on their way", "edit": "corrected and on their way",
-             "hold": "held", "dismiss": "dismissed", "assign": "assigned", "tag": "tagged"}  # fmt: skip
+             "choose": "decided and on their way", "hold": "held", "dismiss": "dismissed", "assign": "assigned",
+             "tag": "tagged"}  # fmt: skip
     left = len(plan.ids) - count
     more = f" {left} could not be: they are on their way, gone, or already so." if left else ""
     return f"{count} of {len(plan.ids)} {words[plan.action]}.{more}"
@@ -237,6 +249,17 @@ def _edit(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
         reopen(writing, rows, payloads)
         for row in rows:
             _say(writing, row, "replay", actor, plan)
+        return len(rows)
+
+
+def _choose(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
+    """Let one side's value count where both had changed it; what changes again meanwhile is asked again."""
+    side = plan.value or ""
+    with engine.ledger.write() as writing:
+        rows = [row for row in _settled(writing, ids) if sharing.both(row.code, row.detail)]
+        reopen(writing, rows, {row.id: sharing.chosen(row.payload, row.detail, side) for row in rows})
+        for row in rows:
+            _say(writing, row, "chosen", actor, plan, f"what {side} says of {row.field}")
         return len(rows)
 
 
@@ -354,6 +377,7 @@ _DO: Mapping[str, Callable[[Delivery, Plan, Sequence[int], str], int]] = {
     "hold": _hold,
     "dismiss": _dismiss,
     "edit": _edit,
+    "choose": _choose,
     "assign": _assign,
     "tag": _tag,
 }

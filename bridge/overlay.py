@@ -91,7 +91,10 @@ def _applied(push: Push, made: SyncOverlay) -> Push | None:
     gates, scope = ([Test(it.field, it.operator, it.value) for it in tests] for tests in (made.gates, made.scope))
     changed = with_fields(push, {name: rule(field) for name, field in made.fields.items()}, gates, scope)
     theirs = [name for name, field in made.fields.items() if field.owner == "netsuite" and name in changed.fields]
-    return replace(changed, at_first=(*changed.at_first, *theirs), withdrawn=made.withdrawn or changed.withdrawn)
+    both = [name for name, field in made.fields.items() if field.owner == "shared" and name in changed.fields]
+    at_first = (*(it for it in changed.at_first if it not in both), *theirs)
+    shared = (*(it for it in changed.shared if it not in made.fields), *both)
+    return replace(changed, at_first=at_first, shared=shared, withdrawn=made.withdrawn or changed.withdrawn)
 
 
 # What says which record it is, and what is said of a record as a whole: never a site's to write.

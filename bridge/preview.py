@@ -17,6 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bridge import sharing
+from bridge.comparing import same
 from bridge.errors import Rejected
 from bridge.ledger import Ledger, configuration, links, plain
 from bridge.ledger.links import Link
@@ -25,7 +27,7 @@ from bridge.ledger.models import message
 from bridge.mapping import LINE_ID, LINE_LISTS, Push, Syncs, external_id
 from bridge.ports import Fields, Record, Ref, System
 from bridge.preparing import CLOSED
-from bridge.sending import same, without_line_ids
+from bridge.sending import without_line_ids
 
 CREATE, UPDATE, UNCHANGED, REJECT, HELD, WAIT = "create", "update", "unchanged", "reject", "held", "wait"
 WORDS = (CREATE, UPDATE, UNCHANGED, REJECT, HELD, WAIT)
@@ -232,8 +234,12 @@ def _foreseen(it: _Decided, there: Mapping[Ref, Record]) -> Foreseen:
     now = there.get(_ref(it))
     # An upsert of what is there already, under our own external id, writes over it: nothing is created twice.
     what = UPDATE if now is not None else CREATE
+    settled = sharing.settle(it.push, it.record, it.link, now)
+    if settled.conflicts:
+        told = sharing.conflict(settled.conflicts)
+        return Foreseen(it.push.name, it.salesforce_id, REJECT, f"{told.message} ({told.code})")
     lines = it.link.parts.get("lines", {}) if it.link else {}
-    changes = tuple(_changes(without_line_ids(it.record, lines), now))
+    changes = tuple(_changes(without_line_ids(settled.record, lines), now))
     return Foreseen(it.push.name, it.salesforce_id, what, it.reason, changes)
 
 

@@ -211,6 +211,9 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     parts: dict[str, Any] = work.parts or (known.parts if known else {})
     if isinstance(work.sync, Pull):
         parts = {"keys": work.keys, "rows": work.rows, "parents": _parents(work), **_amounts(writing, work)}
+    shared = work.shared if work.shared is not None else known.parts.get("shared") if known else None
+    if shared:
+        parts = {**parts, "shared": shared}
     return [
         Link(
             row.sync,

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import requests
 
+from bridge.comparing import agrees
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.invented import invented
 from bridge.mapping import Context, Push, Syncs, applied, named
@@ -34,7 +35,6 @@ from bridge.props import LEFT_OUT, compared, only, refs, sendable, without
 from bridge.sandbox.netsuite import NO_LATENCY, FakeNetSuite
 from bridge.sandbox.netsuite_kinds import CustomField
 from bridge.sandbox.wsgi import WsgiAdapter
-from bridge.sending import agrees
 
 ACCOUNT = "1234567"
 SMALL_PAGE = 5  # so that a search has more pages than one

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
-from bridge import applying, leaving, merging, totals
+from bridge import applying, leaving, merging, sharing, totals
+from bridge.comparing import agrees
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
 from bridge.inheriting import inherit
 from bridge.ledger.keeping import Overtaken, kept
-from bridge.mapping import LINE_ID, LINE_LISTS, PACIFIC, Pull, Push
+from bridge.mapping import LINE_ID, LINE_LISTS, Pull, Push
 from bridge.ports import CountedSystem, Jobs, MirrorSystem, RateSource, Record, Ref, System, Written
 from bridge.work import Work
 
@@ -111,7 +111,7 @@ def _balances(work: list[Work], netsuite: RateSource, salesforce: MirrorSystem) 
 
 def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
     done: dict[int, Sent] = {}
-    ask = [it for it in work if it.resolve or it.leaves or _lines_unknown(it) or _may_be_gone(it)]
+    ask = [it for it in work if it.resolve or it.leaves or _shares(it) or _lines_unknown(it) or _may_be_gone(it)]
     if ask:
         try:
             found = netsuite.get([_asked(it) for it in ask], interactive=interactive)
@@ -127,17 +127,22 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 settled = _leaves(it, record)
                 done |= {it.row.id: Sent(it, settled)} if settled else {}
                 continue
-            if _may_be_gone(it):
-                wrong = _not_as_linked(it, record)
-                done |= {it.row.id: Sent(it, wrong)} if wrong else {}
+            if _may_be_gone(it) and (wrong := _not_as_linked(it, record)) is not None:
+                done[it.row.id] = Sent(it, wrong)
                 continue
             if record is None:
                 continue
             if it.resolve and agrees(it.records[0], record):
                 _remember(it, record)
+                _settle_shared(it, record)
                 done[it.row.id] = Sent(it, Written(record.ref), adopted=True)
-            else:
+            elif it.resolve or _lines_unknown(it):
                 it.parts = {"lines": _paired(_sent_before(it), record, _known_lines(it))}
+            if it.row.id not in done and (told := _settle_shared(it, record)) is not None:
+                done[it.row.id] = Sent(it, told)
+    for it in work:
+        if it.shared is None and it.row.id not in done:
+            _settle_shared(it, None)
     rest = _within_what_is_open([it for it in work if it.row.id not in done], done, netsuite)
     if rest:
         ready = [without_line_ids(it.records[0], _known_lines(it)) for it in rest]
@@ -168,7 +173,26 @@ def _may_be_gone(work: Work) -> bool:
 def _asked(work: Work) -> Ref:
     """Return by what a record is looked up: by its own id where it may have lost ours."""
     ref = work.records[0].ref
-    return Ref(ref.kind, id=work.link.target_id) if work.link and (work.leaves or _may_be_gone(work)) else ref
+    by_own_id = work.link is not None and (work.leaves or _shares(work) or _may_be_gone(work)) and not work.resolve
+    return Ref(ref.kind, id=work.link.target_id) if work.link and by_own_id else ref
+
+
+def _shares(work: Work) -> bool:
+    """Say whether this would write fields that NetSuite's people may have changed."""
+    return work.link is not None and isinstance(work.sync, Push) and bool(work.sync.shared) and not work.leaves
+
+
+def _settle_shared(work: Work, found: Record | None) -> BridgeError | Written | None:
+    """Leave out the shared fields that may not be written; return what became of it where nothing is to be sent."""
+    push, record = work.sync, work.records[0]
+    if not isinstance(push, Push) or not push.shared or work.leaves:
+        return None
+    settled = sharing.settle(push, record, work.link, found, work.row.payload)
+    if settled.conflicts:
+        return sharing.conflict(settled.conflicts)
+    work.shared = settled.pairs
+    work.records = [settled.record]
+    return Written(found.ref) if found is not None and not settled.record.fields else None
 
 
 def _not_as_linked(work: Work, found: Record | None) -> Rejected | None:
@@ -251,17 +275,21 @@ def _known_lines(work: Work) -> dict[str, Any]:
 
 def _read_back(written: list[Work], done: dict[int, Sent], netsuite: System, interactive: bool) -> None:
     """Read numbers and line keys: an upsert's answer holds only ids. A failure here costs the number, not the order."""
-    ask = [it for it in written if isinstance(it.sync, Push) and it.sync.numbered]
+    ask = [it for it in written if isinstance(it.sync, Push) and (it.sync.numbered or it.sync.shared)]
     if not ask:
         return
+    names = dict.fromkeys(
+        (*NUMBER_FIELDS, *(it for one in ask if isinstance(one.sync, Push) for it in one.sync.shared))
+    )
     refs = [outcome.ref for it in ask if isinstance(outcome := done[it.row.id].outcome, Written)]
     try:
-        found = netsuite.get(refs, NUMBER_FIELDS, interactive=interactive)
+        found = netsuite.get(refs, tuple(names), interactive=interactive)
     except BridgeError:
         return
     for it, record in zip(ask, found, strict=False):
         if record is not None:
             _remember(it, record)
+            it.shared = it.shared and sharing.read_back(it.shared, it.records[0], record)
 
 
 def _remember(work: Work, found: Record) -> None:
@@ -287,49 +315,6 @@ def _paired(ours: Sequence[str], found: Record, known: Mapping[str, Any]) -> dic
     stay = {it: known[it] for it in ours if known.get(it) in keys}
     free = [key for key in keys if key not in stay.values()]
     return {**stay, **dict(zip([it for it in ours if it not in stay], free, strict=False))}
-
-
-def agrees(sent: Record, found: Record) -> bool:
-    """Say whether *found* already holds what *sent* would write; what cannot be compared counts as different."""
-    return all(same(value, found.fields.get(name)) for name, value in sent.fields.items())
-
-
-def same(sent: Any, found: Any) -> bool:
-    """Say whether *found*, as NetSuite tells it, is what *sent* would make of it."""
-    if sent is None or sent == "":
-        return found is None or found == ""
-    if isinstance(sent, Ref):
-        if isinstance(found, int) and not isinstance(found, bool):
-            return sent.id == str(found)  # a list of applications names documents by their number alone
-        if not isinstance(found, Ref):
-            return False
-        if sent.id and found.id:
-            return sent.id == found.id
-        if sent.external_id and found.external_id:
-            return sent.external_id.lower() == found.external_id.lower()
-        return bool(sent.name and found.name and sent.name.casefold() == found.name.casefold())
-    if isinstance(sent, bool):
-        return sent is found
-    if isinstance(sent, Decimal | int):
-        return isinstance(found, Decimal | int) and not isinstance(found, bool) and Decimal(sent) == Decimal(found)
-    if isinstance(sent, date) and not isinstance(sent, datetime):
-        there = found.astimezone(PACIFIC).date() if isinstance(found, datetime) else found
-        return bool(sent == there)
-    if isinstance(sent, list):
-        if isinstance(found, list) and any("apply" in row for row in found):
-            found = [row for row in found if row.get("apply")]  # NetSuite also lists what could be applied
-        if not isinstance(found, list) or len(sent) != len(found):
-            return False
-        # What is empty on a line is not sent, and NetSuite fills it in: the item's own description, for one.
-        return all(
-            all(
-                same(value, there.get(name))
-                for name, value in row.items()
-                if value is not None and name not in (LINE_ID, "rate", "price")
-            )
-            for row, there in zip(sent, found, strict=True)
-        )
-    return bool(str(sent) == str(found))
 
 
 def _records(work: Sequence[Work]) -> list[Record]:

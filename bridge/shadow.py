@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
+from bridge.comparing import same
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
 from bridge.ledger import lanes, marks, plain
@@ -22,7 +23,6 @@ from bridge.ledger.models import OPEN, message
 from bridge.mapping import Pull
 from bridge.ports import Record, Ref
 from bridge.preview import CREATE, REJECT, UNCHANGED, UPDATE, WAIT, Change, Foreseen, Preview, ReadOnly, preview
-from bridge.sending import same
 from bridge.standing import covered
 
 SCOPES = ("*netsuite", "*salesforce")

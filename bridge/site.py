@@ -237,7 +237,7 @@ class FieldOverlay(Choices):
 
     table: dict[str, str] | None = None  # of a choice
     ref: Name | None = None  # what a choice or a const refers to by name, for example "term"
-    owner: Literal["salesforce", "netsuite"] = "salesforce"  # whose it is once the record exists
+    owner: Literal["salesforce", "netsuite", "shared"] = "salesforce"  # whose it is once the record exists
     limit: Annotated[int, Field(ge=1)] | None = None  # of a text, in characters
     cut: bool = False  # a longer text is cut, not refused
     required: bool = False

@@ -58,6 +58,7 @@ class Work:
     unled: str | None = None
     number: str | None = None
     parts: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, list[Any]] | None = None  # see `bridge.sharing`
 
     @property
     def name(self) -> str:

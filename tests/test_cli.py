@@ -370,6 +370,33 @@ def test_errors_lists_causes_and_replay_sends_again(bridge: Run, systems: System
     )
 
 
+def test_a_side_is_chosen_where_both_changed_a_shared_field(
+    bridge: Run, systems: Systems, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shared = '\n[sync.customer.fields.phone]\ntext = "Phone"\nowner = "shared"\n'
+    (tmp_path / "bridge.toml").write_text(DEMO.read_text() + shared)
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "bridge.toml"))
+    account = systems.save(Phone="1")
+    bridge("push", "Account", account)
+    (made,) = systems.made("customer", account)
+    with systems.netsuite.lock:
+        made.fields["phone"] = "9"
+        systems.netsuite.store.changed(made)
+    systems.salesforce.update(account, Phone="2")
+
+    code, text = bridge("push", "Account", account)
+    number = re.findall(r"│ +(\d+) +│$", bridge("errors")[1], re.MULTILINE)[-1]
+    shown = bridge("mapping", "show", "customer")[1]
+    chosen = bridge("choose", "salesforce", number)
+
+    assert code == 1
+    assert "'2' in Salesforce, '9' in NetSuite" in " ".join(text.split())
+    assert "written only while NetSuite has not changed it" in " ".join(re.sub("[│ \n]+", " ", shown).split())
+    assert chosen == (0, "1 of 1 decided and on their way.\n")
+    assert made.fields["phone"] == "2"
+    assert bridge("choose", "both", number) == (1, "✗ Say whose value counts: salesforce or netsuite.\n")
+
+
 def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(
     bridge: Run, systems: Systems, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

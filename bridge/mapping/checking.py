@@ -68,6 +68,7 @@ def findings(
         for gate in (*push.scope, *push.when):
             if known is not None and gate.field not in known:
                 yield Finding(push.name, gate.field, _no_field(push, gate.field, "is asked for by a gate"))
+        yield from _owned(push)
         for field, rule in push.fields.items():
             yield from _rule(push, field, rule, "", known, there)
             if isinstance(rule, lines):
@@ -76,6 +77,17 @@ def findings(
                     for inner, one in row.items():
                         yield from _rule(push, f"{field}.{inner}", one, prefix, known, there)
     yield from _doubled(syncs.pushes.values())
+
+
+def _owned(push: Push) -> Iterator[Finding]:
+    """Each field has one owner, and a list of lines is Salesforce's as a whole."""
+    for name in dict.fromkeys((*push.at_first, *push.shared)):
+        if name not in push.fields:
+            yield Finding(push.name, name, f"{name} has an owner, and no rule.")
+        elif name in push.at_first and name in push.shared:
+            yield Finding(push.name, name, f"{name} is shared with NetSuite, or NetSuite's; it cannot be both.")
+        elif name in push.shared and isinstance(push.fields[name], lines):
+            yield Finding(push.name, name, f"{name} is a list, which cannot be shared.")
 
 
 def _rule(

@@ -21,8 +21,9 @@ class Push:
     *when* holds the gates. *scope* says which records are its business at all: one that leaves it keeps its link and is
     no longer sent, without anything being undone. *retiring* is written when the Salesforce record was deleted and
     nothing is open. *at_first* names fields that are sent with the record's first write only: NetSuite owns them
-    from then on. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert
-    holds only ids, so number and line keys are read back. *withdrawn* says what happens when a gate closes after
+    from then on; *shared* those that are written only while NetSuite has what it had when both last
+    agreed. *on_demand*: only made once another record links to it. *numbered*: the answer to an upsert holds only ids,
+    so number and line keys are read back. *withdrawn* says what happens when a gate closes after
     the record exists: ``flag`` tells accounting, ``block`` puts it on their desk, ``close`` closes the record, by
     *closing* or, with *closes_lines*, line by line; ``leave`` is for what stays by
     design, as a quote does once it is an order. *made_from* is the sync of the quote that an order is made from.
@@ -44,6 +45,7 @@ class Push:
     closes_lines: bool = False
     worth: Worth | None = None  # the money that waits with it
     at_first: Sequence[str] = ()
+    shared: Sequence[str] = ()
     withdrawn: str = "close"
     made_from: str | None = None
     approved: bool = False

@@ -32,7 +32,7 @@ def rows(sync: Sync) -> Iterator[tuple[str, str]]:
     else:
         yield "NetSuite_Key__c", sync.key.describe()
     for name, rule in sync.fields.items():
-        yield name, rule.describe()
+        yield name, rule.describe() + (owner(sync, name) if isinstance(sync, Push) else "")
         if isinstance(rule, lines):
             for fixed in rule.first:
                 yield from _under(f"{name}, fixed line", fixed)
@@ -40,6 +40,13 @@ def rows(sync: Sync) -> Iterator[tuple[str, str]]:
     for child in () if isinstance(sync, Push) else sync.children:
         yield child.target, f"one record for each line of {child.source}"
         yield from _under(child.target, {"NetSuite_Key__c": child.key, **child.fields})
+
+
+def owner(push: Push, name: str) -> str:
+    """Return whose a field is once the record exists, in words that follow its rule; none where it is Salesforce's."""
+    if name in push.shared:
+        return "; shared: written only while NetSuite has not changed it"
+    return "; NetSuite's once the record exists" if name in push.at_first else ""
 
 
 def gates(sync: Sync) -> list[str]:

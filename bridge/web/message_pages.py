@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge import editing, handling
+from bridge import editing, handling, sharing
 from bridge.errors import Rejected
 from bridge.ledger import counting, exchanges, finding, plain, triage
 from bridge.ledger import desk as looking
@@ -100,6 +100,7 @@ def add(app: Flask, desk: Desk) -> None:
             values=[(path, shown(value)) for path, value in editing.values(source)] if push else [],
             edits=[(one, shown(plain.loads(one.before)), shown(plain.loads(one.after))) for one in edits],
             exchange=exchange,
+            both=_both(row) if may("edit") else [],
             worth=handling.worth(engine.syncs, row),
             page=desk.salesforce_page(row.source_kind, row.source_id) if push else None,
             there=None if push else desk.netsuite_page(row.source_kind, row.source_id),
@@ -136,6 +137,12 @@ def add(app: Flask, desk: Desk) -> None:
         answer = Response(_rows(desk, found), mimetype="text/csv")
         answer.headers["Content-Disposition"] = 'attachment; filename="messages.csv"'
         return answer
+
+
+def _both(row: Any) -> list[tuple[str, str, str]]:
+    """Return the fields that both sides changed: name, what Salesforce says, what NetSuite says."""
+    found = sharing.both(row.code, row.detail) if row.state not in OPEN else {}
+    return [(name, shown(said["salesforce"]), shown(said["netsuite"])) for name, said in found.items()]
 
 
 def _before() -> int | None:

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from bridge.comparing import agrees
 from bridge.mapping import LINE_ID
 from bridge.ports import Record, Ref
-from bridge.sending import agrees, keyed, without_line_ids
+from bridge.sending import keyed, without_line_ids
 
 ORDER = Ref("salesOrder", external_id="sf-so-006")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import salesforce_metadata
 from bridge import salesforce_package
 from bridge.configuring import read
+from bridge.mapping import Syncs, tables
 from bridge.mapping.checking import findings
 from bridge.netsuite.facts import facts
 from bridge.netsuite.wsdl import Bindings
@@ -105,3 +107,27 @@ def test_the_full_set_says_the_same_of_what_we_use(targets):
     for target, ours in targets.items():
         theirs = facts(bindings, target)
         assert {name: theirs[name].holds for name in ours} == {name: it.holds for name, it in ours.items()}
+
+
+def test_a_list_of_lines_cannot_be_shared_and_a_field_has_one_owner(targets):
+    _, syncs = read(BASE)
+    orders = replace(syncs.pushes["sales_order"], shared=("itemList", "nonsense"))
+    customers = replace(syncs.pushes["customer"], shared=("phone",), at_first=("phone",))
+    changed = Syncs({"sales_order": orders, "customer": customers}, {}, syncs.context)
+
+    assert [it.sentence for it in findings(changed, {}, targets)] == [
+        "itemList is a list, which cannot be shared.",
+        "nonsense has an owner, and no rule.",
+        "phone is shared with NetSuite, or NetSuite's; it cannot be both.",
+    ]
+
+
+def test_whose_a_field_is_stands_in_the_table_of_the_mapping():
+    mine = field("phone", 'text = "Phone"\nowner = "shared"') + field("fax", 'text = "Fax"\nowner = "netsuite"')
+    _, syncs = read(BASE + mine)
+
+    told = dict(tables.rows(syncs.pushes["customer"]))
+
+    assert told["phone"] == "text Phone; shared: written only while NetSuite has not changed it"
+    assert told["fax"] == "text Fax; NetSuite's once the record exists"
+    assert told["companyName"] == "text Name, at most 83, required"

@@ -20,7 +20,14 @@ from bridge.ledger.models import audit, message
 from tests.e2e.company import Company
 from tests.web.people import Browser, hidden
 
-SITE = "\n[console]\nsecond_person_above_sum = 50000\n"
+SITE = """
+[console]
+second_person_above_sum = 50000
+
+[sync.customer.fields.phone]
+text = "Phone"
+owner = "shared"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +236,29 @@ def test_the_catalogues_are_compared_here(company: Company, browser: Browser) ->
 
     assert "Catalogues" in text
     assert "No fee, product or bundle is the item" in text or "Every fee type has its item" in text
+
+
+def test_both_values_of_a_shared_field_are_shown_and_a_button_chooses_one(company: Company, browser: Browser) -> None:
+    account = company.account("Quay Street Florist")
+    company.sf.update(account, Phone="555-0101")
+    company.house.salesforce.drain()
+    made = company.made("customer", account)
+    with company.ns.lock:
+        made.fields["phone"] = "555-0909"
+        company.ns.store.changed(made)
+    company.sf.update(account, Phone="555-0202")
+    company.house.salesforce.drain()
+    (row,) = rows(company, source_id=account, sync="customer", state="rejected")
+
+    page = browser.get(f"/messages/{row.id}").text
+    plan = browser.post("/plans", follow=True, action="choose", value="netsuite", message=[str(row.id)])
+    number = re.search(r"/plans/(\d+)/confirm", plan.text)
+    assert number is not None
+    done = browser.post(f"/plans/{number[1]}/confirm", follow=True)
+    company.until(lambda: not rows(company, source_id=account, sync="customer", state="rejected"))
+
+    table = words(page)
+    assert "phone 555-0202 555-0909" in table
+    assert "What NetSuite says counts." in words(plan.text)
+    assert "1 of 1 decided and on their way." in words(done.text)
+    assert made.fields["phone"] == "555-0909"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from bridge import unfinished
 from bridge.carrying import Stream
 from bridge.delivery import Delivery
 from bridge.ledger import links, marks, plain, pulled
@@ -78,6 +79,7 @@ def backfill(
     if mark is not None and mark >= end:
         return taken
     start = since if mark is None else max(since, mark - SECOND)
+    unfinished.wait(engine.ledger, engine.salesforce, name, engine.stopping)
     with Stream(engine, sync, taken.correlation) as stream:
         for reached_by in take(stream, start, end, taken, progress):
             if reached_by > start:

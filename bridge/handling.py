@@ -41,6 +41,7 @@ ACTIONS: Mapping[str, str] = {
     "assign": "Assign",
     "tag": "Tag",
 }
+CONFIRMED = "This was confirmed already."
 HARMLESS = ("assign", "tag", "hold")  # they move no money, so nobody else must agree
 MOST = 10_000  # messages in one plan
 STEP = 200  # messages in one transaction, so that saves do not wait for a long one
@@ -116,11 +117,14 @@ def draft(
         found = _larger(found, _edited_sums(engine, rows[0], value or ""))
     known = [row.id for row in rows]
     is_guarded = action not in HARMLESS and guard(len(known), found)
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> int:
         return triage.draft(
             writing, action=action, value=value, reason=reason.strip()[:500], ids=known, sums=found,
             is_guarded=is_guarded, actor=actor, way=way,
         )  # fmt: skip
+
+    return engine.ledger.commit(work)
 
 
 def _larger(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -148,14 +152,17 @@ def edited(engine: Delivery, row: Row[Any], value: str) -> editing.Changed:
 def confirm(engine: Delivery, plan: Plan, *, actor: str) -> str:
     """Carry a drafted plan out, or hand it to a second person; say which in a sentence."""
     if plan.is_guarded:
-        with engine.ledger.write() as writing:
-            if not triage.move(writing, plan.id, triage.DRAFTED, triage.WAITING):
-                return "This was confirmed already."
-            writing.say("asked", actor, detail=_about(plan))
-        return "A second person must approve this; it stands under Approvals."
-    with engine.ledger.write() as writing:
-        if not triage.move(writing, plan.id, triage.DRAFTED, triage.APPROVED):
-            return "This was confirmed already."
+
+        def ask(writing: Writing) -> bool:
+            moved = triage.move(writing, plan.id, triage.DRAFTED, triage.WAITING)
+            if moved:
+                writing.say("asked", actor, detail=_about(plan))
+            return moved
+
+        asked = engine.ledger.commit(ask)
+        return "A second person must approve this; it stands under Approvals." if asked else CONFIRMED
+    if not engine.ledger.commit(lambda writing: triage.move(writing, plan.id, triage.DRAFTED, triage.APPROVED)):
+        return CONFIRMED
     return _done(plan, carry_out(engine, plan, actor=actor))
 
 
@@ -178,10 +185,15 @@ def decide(engine: Delivery, plan: Plan, *, actor: str, approve: bool, way: str 
     if approve and plan.asked_by == actor:
         raise Rejected("You asked for this yourself: another person must approve it.", code="SECOND_PERSON_NEEDED")
     after = triage.APPROVED if approve else triage.REFUSED
-    with engine.ledger.write() as writing:
-        if not triage.move(writing, plan.id, triage.WAITING, after, decider=actor):
-            return "Somebody has decided this already."
-        writing.say(after, actor, detail=f"{_about(plan)}, asked by {plan.asked_by}")
+
+    def settle(writing: Writing) -> bool:
+        moved = triage.move(writing, plan.id, triage.WAITING, after, decider=actor)
+        if moved:
+            writing.say(after, actor, detail=f"{_about(plan)}, asked by {plan.asked_by}")
+        return moved
+
+    if not engine.ledger.commit(settle):
+        return "Somebody has decided this already."
     return _done(plan, carry_out(engine, plan, actor=plan.asked_by)) if approve else "Refused; nothing was changed."
 
 
@@ -204,8 +216,11 @@ def carry_out(engine: Delivery, plan: Plan, *, actor: str) -> int:
     count = 0
     for start in range(0, len(plan.ids), STEP):
         count += _DO[plan.action](engine, plan, plan.ids[start : start + STEP], actor)
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         triage.finished(writing, plan.id, count)
+
+    engine.ledger.commit(work)
     return count
 
 
@@ -225,16 +240,18 @@ def _say(writing: Writing, row: Row[Any], action: str, actor: str, plan: Plan, d
 
 
 def _retry(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
-    with engine.ledger.write() as writing:
+    def work(writing: Writing) -> int:
         rows = _settled(writing, ids)
         reopen(writing, rows)
         for row in rows:
             _say(writing, row, "replay", actor, plan)
         return len(rows)
 
+    return engine.ledger.commit(work)
+
 
 def _edit(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
-    with engine.ledger.write() as writing:
+    def work(writing: Writing) -> int:
         rows = _settled(writing, ids)
         payloads = {}
         for row in rows:
@@ -250,6 +267,8 @@ def _edit(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
         for row in rows:
             _say(writing, row, "replay", actor, plan)
         return len(rows)
+
+    return engine.ledger.commit(work)
 
 
 def _choose(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
@@ -282,7 +301,8 @@ def _fresh(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
 
 def _fresh_push(engine: Delivery, plan: Plan, row: Row[Any], received: Any, actor: str) -> int:
     """Send what Salesforce has now: a newer save as a message of its own, the same one in this message."""
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> int:
         accept(
             writing, engine.syncs, [received], origin="operator", correlation=uuid.uuid4().hex, only=row.sync,
         )  # fmt: skip
@@ -301,6 +321,8 @@ def _fresh_push(engine: Delivery, plan: Plan, row: Row[Any], received: Any, acto
         _say(writing, newest, "replay", actor, plan, "freshly read")
         return 1
 
+    return engine.ledger.commit(work)
+
 
 def _fresh_pull(engine: Delivery, plan: Plan, row: Row[Any], actor: str) -> bool:
     sync = engine.syncs.pulls[row.sync]
@@ -312,14 +334,18 @@ def _fresh_pull(engine: Delivery, plan: Plan, row: Row[Any], actor: str) -> bool
         store(stream, [record], taken)
     if not taken.stored:
         return _retry(engine, plan, [row.id], actor) == 1
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         _say(writing, row, "replay", actor, plan, "freshly read")
+
+    engine.ledger.commit(work)
     return True
 
 
 def _hold(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
     """Set messages aside, those on their way too unless they are being sent at this moment."""
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> int:
         rows = messages.by_ids(writing.connection, ids)
         waiting = {row.lane for row in rows if row.state in (PENDING, DEFERRED)}
         # With its lane in our hands nobody can choose a message for sending.
@@ -335,12 +361,16 @@ def _hold(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
             release(writing, leases, engine.syncs, ())
         return len(chosen)
 
+    return engine.ledger.commit(work)
+
 
 def _dismiss(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
-    with engine.ledger.write() as writing:
+    def work(writing: Writing) -> int:
         rows = [row for row in messages.by_ids(writing.connection, ids) if row.state in (*NEEDS_PERSON, HELD)]
         _settle(engine, writing, rows, DISMISSED, "DISMISSED_BY_PERSON", plan, actor)
         return len(rows)
+
+    return engine.ledger.commit(work)
 
 
 def _settle(
@@ -356,19 +386,23 @@ def _settle(
 
 
 def _assign(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
-    with engine.ledger.write() as writing:
+    def work(writing: Writing) -> int:
         triage.assign(writing, ids, plan.value or None)
         for row in messages.by_ids(writing.connection, ids):
             _say(writing, row, "assigned", actor, plan, f"to {plan.value or 'nobody'}")
         return len(ids)
 
+    return engine.ledger.commit(work)
+
 
 def _tag(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
-    with engine.ledger.write() as writing:
+    def work(writing: Writing) -> int:
         triage.tag(writing, ids, plan.value or "")
         for row in messages.by_ids(writing.connection, ids):
             _say(writing, row, "tagged", actor, plan, plan.value)
         return len(ids)
+
+    return engine.ledger.commit(work)
 
 
 _DO: Mapping[str, Callable[[Delivery, Plan, Sequence[int], str], int]] = {

@@ -214,8 +214,7 @@ def match_again(ledger: Ledger, salesforce: MirrorSystem, syncs: Syncs, pull: Pu
                     row.source_hash, write_back=False,
                 )
             )  # fmt: skip
-    with ledger.write() as writing:
-        return len(messages.accept(writing, new, correlation))
+    return ledger.commit(lambda writing: len(messages.accept(writing, new, correlation)))
 
 
 def _strangers(connection: Connection, pull: Pull) -> set[str]:

@@ -63,7 +63,8 @@ def mend(engine: Delivery, *, actor: str, amounts: bool = False) -> Mended:
 def _link_again(engine: Delivery, push: Push, chosen: Sequence[Difference], actor: str, done: Mended) -> None:
     """Link what NetSuite holds under our external id. What it says is looked at when the record is received again."""
     wanted = [it for it in chosen if it.what in (UNLINKED, BROKEN) and it.target_id]
-    with engine.ledger.write() as writing:
+
+    def link(writing: Writing) -> int:
         known = links.find(writing.connection, [(push.name, it.source_id) for it in wanted])
         new = []
         for it in wanted:
@@ -77,7 +78,9 @@ def _link_again(engine: Delivery, push: Push, chosen: Sequence[Difference], acto
                 detail=f"{before.target_id} before" if before else None,
             )  # fmt: skip
         links.save(writing, new)
-    done.linked += len(new)
+        return len(new)
+
+    done.linked += engine.ledger.commit(link)
 
 
 def _receive_again(engine: Delivery, push: Push, chosen: Sequence[Difference], actor: str, done: Mended) -> None:
@@ -89,17 +92,19 @@ def _receive_again(engine: Delivery, push: Push, chosen: Sequence[Difference], a
     for it in deleted:
         tell_deleted(engine, push, known[push.name, it.source_id])  # making it anew is for a person to decide
     done.left += len(deleted)
-    with engine.ledger.write() as writing:
-        again = []
-        for it, source in zip(chosen, found, strict=True):
-            if it in deleted:
-                continue
-            if source is None or (it.what == BROKEN and it.who == "accounting"):
-                done.left += 1
-                continue
+    again = [
+        (it, source)
+        for it, source in zip(chosen, found, strict=True)
+        if it not in deleted and source is not None and not (it.what == BROKEN and it.who == "accounting")
+    ]
+    done.left += len(chosen) - len(deleted) - len(again)
+
+    def receive(writing: Writing) -> None:
+        for it, source in again:
             _again(writing, engine, push, source, known.get((push.name, it.source_id)))
-            again.append(it)
-        differences.drop(writing, again)
+        differences.drop(writing, [it for it, _ in again])
+
+    engine.ledger.commit(receive)
     done.received += len(again)
 
 

@@ -34,7 +34,8 @@ def note_mapping(engine: Delivery) -> bool:
 
 def replay(engine: Delivery, message_ids: Sequence[int], *, actor: str, reason: str = "") -> int:
     """Send settled messages again as they were stored; a newer version of the record still wins."""
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> int:
         found = messages.by_ids(writing.connection, message_ids)
         rows = [row for row in found if row.state not in OPEN]
         reopen(writing, rows)
@@ -42,6 +43,8 @@ def replay(engine: Delivery, message_ids: Sequence[int], *, actor: str, reason: 
             writing.say("replay", actor, sync=row.sync, source_id=row.source_id, message_id=row.id,
                         correlation=row.correlation, detail=reason or None)  # fmt: skip
         return len(rows)
+
+    return engine.ledger.commit(work)
 
 
 def reopen(writing: Writing, rows: Sequence[Row[Any]], payloads: Mapping[int, str] | None = None) -> None:
@@ -59,8 +62,11 @@ def reopen(writing: Writing, rows: Sequence[Row[Any]], payloads: Mapping[int, st
 
 def pause(engine: Delivery, scope: str, *, actor: str, reason: str) -> bool:
     """Stop sending for *scope* until a person resumes it; accepting goes on."""
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> bool:
         return marks.start_pause(writing, scope, "PAUSED_BY_PERSON", reason, actor=actor, probe=False)
+
+    return engine.ledger.commit(work)
 
 
 def resume(engine: Delivery, scope: str, *, actor: str) -> bool:

@@ -59,23 +59,26 @@ def fetch(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prep
         except (Deferred, Misconfigured):
             continue  # the children wait, and ask again when they are due
         parents = [as_received(it) for it in found if it is not None]
-        with ledger.write() as writing:
-            came |= bool(accept(writing, syncs, parents, origin="parent", correlation=uuid.uuid4().hex, only=sync))
+        store = partial(accept, syncs=syncs, received=parents, origin="parent", correlation=uuid.uuid4().hex, only=sync)
+        came |= bool(ledger.commit(store))
         _reject_orphans(ledger, sync, [ids[n] for n, it in enumerate(found) if it is None])
     return came
 
 
 def _reject_orphans(ledger: Ledger, sync: str, gone: Iterable[str]) -> None:
     for parent_id in gone:
-        with ledger.write() as writing:
-            waiting = message.c.waits_for == f"{sync}:{parent_id}"
-            rows = writing.connection.execute(message.select().where(waiting, message.c.state.in_(OPEN))).all()
-            changes = messages.Changes(writing)
-            for row in rows:
-                reason = f"The record it refers to ({parent_id}) does not exist in Salesforce."
-                changes.set(row, REJECTED, code="PARENT_MISSING", reason=reason, who="sales")
-            changes.flush()
-            write_back(writing, [(row.source_kind, row.source_id) for row in rows if row.write_back])
+        ledger.commit(partial(_reject, sync, parent_id))
+
+
+def _reject(sync: str, parent_id: str, writing: Writing) -> None:
+    waiting = message.c.waits_for == f"{sync}:{parent_id}"
+    rows = writing.connection.execute(message.select().where(waiting, message.c.state.in_(OPEN))).all()
+    changes = messages.Changes(writing)
+    for row in rows:
+        reason = f"The record it refers to ({parent_id}) does not exist in Salesforce."
+        changes.set(row, REJECTED, code="PARENT_MISSING", reason=reason, who="sales")
+    changes.flush()
+    write_back(writing, [(row.source_kind, row.source_id) for row in rows if row.write_back])
 
 
 def look(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prepared) -> bool:

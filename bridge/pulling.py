@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bridge import unfinished
@@ -21,7 +22,7 @@ from bridge.carrying import PAGE, Reading, Stream
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
 from bridge.failpoints import reached
-from bridge.ledger import clocks, marks, messages, plain, pulled
+from bridge.ledger import Writing, clocks, marks, messages, plain, pulled
 from bridge.mapping import Follow, Pull
 from bridge.matching import applications, match_again
 from bridge.ports import Deleted, Fields, Record, Ref, Skipped, Window
@@ -308,7 +309,8 @@ def _keep_skipped(stream: Stream, window: Window, taken: Taken) -> None:
     named = [it for it in fresh if it.ref.id is not None]
     if not named:
         return
-    with engine.ledger.write() as writing:
+
+    def keep(writing: Writing) -> None:
         waiting = {row.source_id for row in pulled.unread(writing.connection, sync.name)}
         new = [
             messages.New(
@@ -320,6 +322,8 @@ def _keep_skipped(stream: Stream, window: Window, taken: Taken) -> None:
             if it.ref.id not in waiting
         ]  # fmt: skip
         pulled.keep_unread(writing, new, {str(it.ref.id): (it.code, it.reason) for it in named}, taken.correlation)
+
+    engine.ledger.commit(keep)
 
 
 def retry_unread(stream: Stream, taken: Taken) -> None:
@@ -336,8 +340,7 @@ def retry_unread(stream: Stream, taken: Taken) -> None:
         if one is not None:
             taken.read += 1
             store(stream, [one], taken)
-        with engine.ledger.write() as writing:
-            pulled.settle_unread(writing, [row])
+        engine.ledger.commit(partial(pulled.settle_unread, rows=[row]))
 
 
 def _take_deleted(engine: Delivery, sync: Pull, since: datetime, until: datetime, correlation: str) -> int:
@@ -359,6 +362,5 @@ def _take_deleted(engine: Delivery, sync: Pull, since: datetime, until: datetime
             if it.ref.id in known and known[it.ref.id].mark != GONE
         ]  # fmt: skip
         _pass_on(engine, sync, [it.source_id for it in new], Taken(correlation))
-        with engine.ledger.write() as writing:
-            count += len(messages.accept(writing, new, correlation))
+        count += len(engine.ledger.commit(partial(messages.accept, new=new, correlation=correlation)))
     return count

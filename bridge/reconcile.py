@@ -126,8 +126,7 @@ def compare(
         except Misconfigured as error:
             found.left_out[push.name] = error.message
     whole = [name for name in engine.syncs.pushes if name not in found.left_out]
-    with engine.ledger.write() as writing:
-        differences.forget(writing, whole, begun)
+    engine.ledger.commit(lambda writing: differences.forget(writing, whole, begun))
     with engine.ledger.read() as connection:
         for it in differences.every(connection):
             found.counts[it.sync, it.what] = found.counts.get((it.sync, it.what), 0) + 1
@@ -168,8 +167,8 @@ def _compare_page(engine: Delivery, kind: str, page: Sequence[Record], now: date
                 doubtful.append((one, differs))
     # Whatever was saved or delivered while we were reading is no difference.
     steady = _steady(engine, kind, [one for one, _ in doubtful])
-    with engine.ledger.write() as writing:
-        differences.keep(writing, [it for one, it in doubtful if (one.push.name, one.id) in steady])
+    kept = [it for one, it in doubtful if (one.push.name, one.id) in steady]
+    engine.ledger.commit(lambda writing: differences.keep(writing, kept))
 
 
 def _known(engine: Delivery, kind: str, page: Sequence[Record]) -> list[_One]:

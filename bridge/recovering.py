@@ -20,7 +20,7 @@ from sqlalchemy import Connection, func, select
 
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Misconfigured
-from bridge.ledger import Ledger, anchors, incidents, lanes, marks
+from bridge.ledger import Ledger, Writing, anchors, incidents, lanes, marks
 from bridge.ledger.anchors import Heads
 from bridge.ledger.incidents import Incident
 from bridge.ledger.models import attempt, occurrence
@@ -117,21 +117,27 @@ def watch(engine: Delivery, witness: Witness, shown: Shown) -> str | None:
         return "recovery"
     # The sweep receives again whatever was accepted so lately, and every write is an upsert: nobody need wait.
     said = f"The database has lost its last commits (a fail-over?), at most {minutes + 1} minutes. {HINT}"
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         incidents.report(writing, [Incident(f"recovery:{now:%Y%m%dT%H%M%S}", "COMMITS_LOST", said)])
         marks.move_watermark(writing, FORGOTTEN, writing.now)
+
+    engine.ledger.commit(work)
     return "commits lost"
 
 
 def begin(engine: Delivery, reason: str) -> None:
     """Send nothing to NetSuite until a person says so; accepting, sweeping and pulling go on."""
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         marks.move_watermark(writing, MARK, writing.now)
         marks.move_watermark(writing, FORGOTTEN, writing.now)
         for it in marks.pauses(writing.connection):
             if it.scope == SCOPE:
                 marks.end_pause(writing, SCOPE)  # this reason is the one that a person must know
         marks.start_pause(writing, SCOPE, CODE, reason, probe=False)
+
+    engine.ledger.commit(work)
     LOG.warning("%s", reason)
 
 
@@ -151,7 +157,8 @@ def end(engine: Delivery, *, actor: str, is_whole: bool = True) -> None:
 
     *is_whole*: all was compared and linked again; without that, the ledger is doubted where it knows nothing.
     """
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         incidents.end(writing, ("recovery",), ())
         if is_whole:
             marks.forget_watermark(writing, FORGOTTEN)
@@ -159,6 +166,8 @@ def end(engine: Delivery, *, actor: str, is_whole: bool = True) -> None:
             marks.end_pause(writing, SCOPE, actor=actor)
             lanes.reopen(writing.connection, covered(SCOPE, engine.syncs), writing.now)
             writing.wakes.add("*")
+
+    engine.ledger.commit(work)
 
 
 def _behind(connection: Connection, file: Path | None, mark: datetime | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from bridge.comparing import same
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
-from bridge.ledger import lanes, marks, plain
+from bridge.ledger import Writing, lanes, marks, plain
 from bridge.ledger.models import OPEN, message
 from bridge.mapping import Pull
 from bridge.ports import Record, Ref
@@ -39,21 +39,27 @@ def is_on(engine: Delivery) -> bool:
 
 def start(engine: Delivery, *, actor: str, reason: str) -> bool:
     """Write nothing from now on, on any instance; what is being sent is finished. False where it was so already."""
-    with engine.ledger.write() as writing:
+
+    def pause(writing: Writing) -> bool:
         words = f"Shadow mode: {reason}"
         done = [marks.start_pause(writing, it, CODE, words, actor=actor, probe=False) for it in SCOPES]
-    return any(done)
+        return any(done)
+
+    return engine.ledger.commit(pause)
 
 
 def end(engine: Delivery, *, actor: str) -> bool:
     """Write again: all that waits drains in order. A pause for another reason stays."""
-    with engine.ledger.write() as writing:
+
+    def go_on(writing: Writing) -> bool:
         own = [it.scope for it in marks.pauses(writing.connection) if it.code == CODE]
         for scope in own:
             marks.end_pause(writing, scope, actor=actor)
             lanes.reopen(writing.connection, covered(scope, engine.syncs), writing.now)
         writing.wakes.add("*")
-    return bool(own)
+        return bool(own)
+
+    return engine.ledger.commit(go_on)
 
 
 def foresee(engine: Delivery, *, last: int) -> Preview:

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from bridge.carrying import PAGE
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Deferred
-from bridge.ledger import differences, links, marks
+from bridge.ledger import Writing, differences, links, marks
 from bridge.ledger.differences import MISSING, Difference
 from bridge.ledger.links import Link
 from bridge.ledger.models import link, message
@@ -86,7 +86,8 @@ def _lead(engine: Delivery, push: Push, lost: Link) -> bool:
         tell_deleted(engine, push, lost)
         return False
     parts = {**lost.parts, "gone": lost.target_id}
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         others = _linked(writing.connection, push.name, link.c.target_id == there.ref.id)
         other = next((it for it in others if "merged_into" not in it.parts), None)
         if other is not None:
@@ -104,22 +105,28 @@ def _lead(engine: Delivery, push: Push, lost: Link) -> bool:
             "merged", "netsuite", sync=push.name, source_id=lost.source_id, target=f"{push.target}/{there.ref.id}",
             detail=f"{lost.target_id} into {there.ref.id} in NetSuite",
         )  # fmt: skip
+
+    engine.ledger.commit(work)
     _look_again(engine, push, lost.source_id)
     return True
 
 
 def tell_deleted(engine: Delivery, push: Push, lost: Link) -> None:
     """Mark the link of a record that was deleted, and have its Account looked at, which tells a person."""
-    with engine.ledger.write() as writing:
+
+    def mark(writing: Writing) -> bool:
         known = links.find(writing.connection, [(push.name, lost.source_id)]).get((push.name, lost.source_id))
         if known is None or known.target_id != lost.target_id or known.parts.get("deleted") == known.target_id:
-            return  # it was made anew meanwhile, or it was told before
+            return False  # it was made anew meanwhile, or it was told before
         links.save(writing, [replace(known, fingerprint="", parts={**known.parts, "deleted": known.target_id})])
         writing.say(
             "broken", "netsuite", sync=push.name, source_id=known.source_id, target=f"{push.target}/{known.target_id}",
             detail="deleted in NetSuite",
         )  # fmt: skip
-    _look_again(engine, push, lost.source_id)
+        return True
+
+    if engine.ledger.commit(mark):
+        _look_again(engine, push, lost.source_id)
 
 
 def _survivor(engine: Delivery, push: Push, lost: Link) -> Record | None:
@@ -173,8 +180,11 @@ def _named_since(engine: Delivery, push: Push, one: Link) -> None:
     if found is None or found.ref.id != one.target_id:
         return
     parts = {name: value for name, value in one.parts.items() if name != "unnamed"}
-    with engine.ledger.write() as writing:
+
+    def work(writing: Writing) -> None:
         links.save(writing, [replace(one, parts=parts)])
+
+    engine.ledger.commit(work)
     _look_again(engine, push, one.source_id)
 
 

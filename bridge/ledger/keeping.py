@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from bridge.ledger import Ledger, lanes
+from bridge.ledger import Ledger, Writing, lanes
 from bridge.ledger.lanes import LEASE, Lease
 
 # Names may be looked up (30 s, then the call is put off), then come the longest wait for a slot (60 s) and the longest
@@ -37,11 +37,13 @@ class Keeper:
         """Make sure that the lanes are ours for one more call. Raises Overtaken."""
         if self._until - time.monotonic() > CALL_S:
             return
-        with self._ledger.write() as writing:
-            if len(lanes.still_held(writing.connection, self._leases)) < len(self._leases):
-                raise Overtaken
-            lanes.renew(writing.connection, self._leases, writing.now)
+        self._ledger.commit(self._renew)
         self._until = time.monotonic() + LEASE.total_seconds()
+
+    def _renew(self, writing: Writing) -> None:
+        if len(lanes.still_held(writing.connection, self._leases)) < len(self._leases):
+            raise Overtaken
+        lanes.renew(writing.connection, self._leases, writing.now)
 
 
 @contextmanager

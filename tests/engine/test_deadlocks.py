@@ -1,0 +1,106 @@
+"""What people do outlives a deadlock with a delivery: PostgreSQL ends one of two that wait for each other."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import event, update
+
+from bridge import handling, operating, recovering, shadow
+from bridge.ledger import triage
+from bridge.ledger.models import lane, message
+from bridge.mending import mend
+from bridge.reconcile import compare
+from tests.engine.test_reconcile import forget
+
+only_postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)  # SQLite has one writer
+
+
+def plan(house, action, ids):
+    number = handling.draft(house.engine, action, ids, value=None, reason="why", actor="pat", guard=lambda *_: False)
+    with house.ledger.read() as connection:
+        return triage.find(connection, number)
+
+
+def reconciled(house, ids):
+    compare(house.engine)
+    return lambda: mend(house.engine, actor="pat")
+
+
+def handled(action):
+    def ready(house, ids):
+        drafted = plan(house, action, ids)
+        return lambda: handling.confirm(house.engine, drafted, actor="pat")
+
+    return ready
+
+
+def recovered(house, ids):
+    recovering.begin(house.engine, "It is an older copy.")
+    return lambda: recovering.end(house.engine, actor="pat")
+
+
+def shadowed(house, ids):
+    shadow.start(house.engine, actor="pat", reason="trial")
+    return lambda: shadow.end(house.engine, actor="pat")
+
+
+ACTS = {
+    "replay": lambda house, ids: lambda: operating.replay(house.engine, ids, actor="pat"),
+    "retry": handled("retry"),
+    "dismiss": handled("dismiss"),
+    "hold": handled("hold"),
+    "recovery": recovered,
+    "shadow": shadowed,
+    "reconcile": reconciled,
+}
+
+
+@only_postgresql
+@pytest.mark.parametrize("name", ACTS)
+def test_what_a_person_does_outlives_a_deadlock(house, name):
+    accounts = sorted(house.account(it) for it in ("One", "Two"))
+    if name == "reconcile":
+        house.push(*accounts)
+        house.drain()
+        house.clock.advance(hours=2)
+        forget(house, *accounts)
+    else:
+        state = {"state": "rejected", "code": "BAD", "settled_at": house.clock()}
+        is_open = name in ("recovery", "shadow")
+        house.receive(*accounts)
+        with house.ledger.write() as writing:
+            closed = {} if is_open else {"queue": None, **state}
+            writing.connection.execute(update(message).values(write_back=False, **closed))
+    ids = sorted(row.id for row in house.messages("customer"))
+    act, wrong, lost = ACTS[name](house, ids), [], []
+
+    def run():
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - shown below
+            wrong.append(error)
+
+    @event.listens_for(house.ledger.engine, "handle_error")
+    def count(context):
+        lost.extend([1] if getattr(context.original_exception, "sqlstate", "") == "40P01" else [])
+
+    acting = threading.Thread(target=run)
+    with house.ledger.write() as writing:
+        hold(writing, accounts[-1], ids[-1:])
+        acting.start()
+        time.sleep(0.4)  # it has the first row by now and waits for the last
+        hold(writing, accounts[0], ids[:1])
+    acting.join(20)
+
+    assert wrong == []
+    assert not acting.is_alive()
+    assert lost, "it must have met one"
+
+
+def hold(writing, account, ids):
+    for it in ids:
+        writing.connection.execute(update(message).where(message.c.id == it).values(priority=0))
+    writing.connection.execute(update(lane).where(lane.c.key == account).values(priority=0))

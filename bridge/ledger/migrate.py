@@ -1,12 +1,26 @@
-"""Alembic, driven from code: no ini file, and no import of it when the schema is already the newest."""
+"""Alembic, driven from code: no ini file, and no import of it when the schema is already the newest.
+
+Versions run beside each other while instances are replaced. So a migration only adds: tables, columns that may stay
+empty, indexes. What takes something away comes a release later, and raises `LEAST`; code before that refuses to start.
+"""
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.errors import Misconfigured
+from bridge.ledger.models import pin
+
+LOG = logging.getLogger("bridge.ledger")
 
 HEAD = "0011"
+LEAST = "0001"  # the newest schema of the oldest code that may run on this one
+NOTE = "schema_least"  # under which the database keeps that
 
 
 def revision(engine: Engine) -> str | None:
@@ -18,8 +32,13 @@ def revision(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the migrations that are missing: all of them or none. Instances that start at once queue for it."""
-    if revision(engine) == HEAD:
+    """Run the migrations that are missing: all of them or none. Instances that start at once queue for it.
+
+    A schema that a newer version made is left as it is. Raises Misconfigured where this version is too old for it.
+    """
+    there = revision(engine)
+    if there is not None and there >= HEAD:
+        _may_run(engine, there)
         return
     from alembic import command
     from alembic.config import Config
@@ -37,6 +56,7 @@ def upgrade(engine: Engine) -> None:
         try:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            _note_least(connection)
             connection.commit()
         finally:
             if engine.dialect.name == "postgresql":
@@ -44,3 +64,23 @@ def upgrade(engine: Engine) -> None:
                 connection.execute(text("SELECT pg_advisory_unlock(7201)"))
                 connection.commit()
                 connection.invalidate()  # the pool opens the next one with the usual limit
+
+
+def _may_run(engine: Engine, there: str) -> None:
+    if there == HEAD:
+        return
+    with engine.connect() as connection:
+        least = connection.execute(select(pin.c.value).where(pin.c.name == NOTE)).scalar()
+    if least is not None and least > HEAD:
+        raise Misconfigured(
+            f"The database was made ready by a newer version of the bridge (schema {there}), beside which this one"
+            f" (schema {HEAD}) cannot run; start the newer version.",
+            code="DATABASE_IS_NEWER",
+        )
+    LOG.warning("The database was made ready by a newer version (schema %s); this one runs beside it.", there)
+
+
+def _note_least(connection: Connection) -> None:
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    noted = make(pin).values(name=NOTE, value=LEAST, at=datetime.now(UTC))
+    connection.execute(noted.on_conflict_do_update(index_elements=["name"], set_={"value": LEAST}))

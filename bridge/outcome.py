@@ -15,6 +15,9 @@ TRIES = 40  # and so often at least; by the schedule about eighty fall into the 
 JITTER = 0.2
 RESOLVE_AFTER = timedelta(seconds=60)  # NetSuite may go on working on a request whose caller has left
 THROTTLE_S = 2.0
+# Somebody changed the record at the same moment: it is read anew and sent so many times more.
+CHANGED = ("RCRD_HAS_BEEN_CHANGED", "RCRD_EDITED_SINCE_RETRIEVED")
+AGAIN_IF_CHANGED = 5
 CRASHES = 3  # a record that took its worker down so often is put on a person's desk
 # A parent's delivery wakes its children; these bound how long a wake that got lost can cost.
 FIRST_LOOK, LAST_LOOK = timedelta(seconds=5), timedelta(minutes=10)

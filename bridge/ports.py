@@ -168,6 +168,39 @@ class Window:
     skipped: Sequence[Skipped] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """An accounting period, first and last day included. *shut_to* are the kinds of transaction it does not take."""
+
+    name: str
+    first: date
+    last: date
+    is_closed: bool = False
+    shut_to: frozenset[str] = frozenset()
+
+    def takes(self, kind: str) -> bool:
+        return not self.is_closed and kind not in self.shut_to
+
+
+class Bookkeeping(Protocol):
+    """What of the books a person, or a closed month, makes the bridge ask for: NetSuite's."""
+
+    def periods(self, *, fresh: bool = False) -> list[Period]:
+        """Return the accounting periods, the earliest first; not the quarters, years and adjustment periods.
+
+        Raises Rejected where the role may not read them, else as ``get`` does.
+        """
+        ...
+
+    def namesakes(self, record: Record) -> list[Record]:
+        """Return the customers, vendors or contacts that have the name of *record* already. Raises as ``get`` does."""
+        ...
+
+    def give_external_id(self, ref: Ref, external_id: str) -> Written:
+        """Give the record *ref* (its id) an external id, and change nothing else of it. Raises what went wrong."""
+        ...
+
+
 class RateSource(Protocol):
     """Whoever's exchange rates count: NetSuite."""
 
@@ -176,7 +209,7 @@ class RateSource(Protocol):
         ...
 
 
-class CountedSystem(System, RateSource, Protocol):
+class CountedSystem(System, RateSource, Bookkeeping, Protocol):
     """A system that says how many records changed, so that a pull can prove that it has them all: NetSuite."""
 
     def windows(self, kind: str, since: datetime, until: datetime, prefix: str | None = None) -> Iterator[Window]:

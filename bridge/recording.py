@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, func, select
 
 from bridge import confirming, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
@@ -18,11 +18,11 @@ from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, ma
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
-from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, SENDING, UNCERTAIN, message
+from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, SENDING, UNCERTAIN, attempt, message
 from bridge.mapping import Pull, Push, Syncs
 from bridge.matching import in_suspense
 from bridge.mirroring import made_name
-from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
+from bridge.outcome import AGAIN_IF_CHANGED, CHANGED, HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import write_back
 from bridge.sending import Sent
@@ -332,9 +332,22 @@ def _belongs_to(work: Work, syncs: Syncs) -> bool:
     return push is not None and any(isinstance(it, Ref) and it.kind == push.source for it in refs)
 
 
+def _times_changed(writing: Writing, row: Row[Any]) -> int:
+    """Return how often somebody had changed the record, since the message came or was opened anew."""
+    query = select(func.count()).where(
+        attempt.c.message_id == row.id, attempt.c.code.in_(CHANGED), attempt.c.finished_at >= row.created_at
+    )
+    return int(writing.connection.execute(query).scalar_one())
+
+
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:
     """Set what happens next. Returns the scope of a pause that this failure started."""
     row = work.row
+    if error.code in CHANGED and _times_changed(writing, row) >= AGAIN_IF_CHANGED:
+        error = Rejected(
+            "Somebody changes the record in NetSuite whenever it is sent; send it again when nobody has it open.",
+            code="EDITED_IN_NETSUITE", who="accounting", detail=error.detail,
+        )  # fmt: skip
     changes.attempted(row, work.lease.epoch, error.outcome, error.code, error.detail, sent_at=work.sent_at)
     about: dict[str, Any] = {
         "sent_at": work.sent_at,

@@ -19,6 +19,7 @@ from bridge.failpoints import reached
 from bridge.inheriting import inherit
 from bridge.ledger.keeping import Overtaken, kept
 from bridge.mapping import LINE_ID, LINE_LISTS, Pull, Push
+from bridge.outcome import CHANGED
 from bridge.ports import CountedSystem, Jobs, MirrorSystem, RateSource, Record, Ref, System, Written
 from bridge.work import Work
 
@@ -111,7 +112,11 @@ def _balances(work: list[Work], netsuite: RateSource, salesforce: MirrorSystem) 
 
 def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
     done: dict[int, Sent] = {}
-    ask = [it for it in work if it.resolve or it.leaves or _shares(it) or _lines_unknown(it) or _may_be_gone(it)]
+    ask = [
+        it
+        for it in work
+        if it.resolve or it.leaves or _was_changed(it) or _shares(it) or _lines_unknown(it) or _may_be_gone(it)
+    ]
     if ask:
         try:
             found = netsuite.get([_asked(it) for it in ask], interactive=interactive)
@@ -132,11 +137,11 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
                 continue
             if record is None:
                 continue
-            if it.resolve and agrees(it.records[0], record):
+            if (it.resolve or _was_changed(it)) and agrees(it.records[0], record):
                 _remember(it, record)
                 _settle_shared(it, record)
                 done[it.row.id] = Sent(it, Written(record.ref), adopted=True)
-            elif it.resolve or _lines_unknown(it):
+            elif it.resolve or _was_changed(it) or _lines_unknown(it):
                 it.parts = {"lines": _paired(_sent_before(it), record, _known_lines(it))}
             if it.row.id not in done and (told := _settle_shared(it, record)) is not None:
                 done[it.row.id] = Sent(it, told)
@@ -168,6 +173,11 @@ def _may_be_gone(work: Work) -> bool:
     if known is None or known.kept_at is None or at is None or work.resolve or work.row.forced:
         return False
     return work.records[0].ref.kind in ENTITIES and at - known.kept_at > TRUST
+
+
+def _was_changed(work: Work) -> bool:
+    """Say whether somebody changed the record while it was being sent: its lines may have other keys since."""
+    return work.row.code in CHANGED
 
 
 def _asked(work: Work) -> Ref:

@@ -39,6 +39,7 @@ def run(netsuite: SoapNetSuite, names: Names, kinds: Sequence[str], clock: Calla
     for kind in kinds:
         yield _custom_type(names, kind) if is_custom(kind) else _readable(netsuite, kind, theirs)
     yield _deletions(netsuite, kinds, theirs)
+    yield _periods(netsuite)
     try:
         found = names.currencies(interactive=False)
         yield Check("NetSuite currencies", bool(found), f"NetSuite knows {len(set(found.values()))} currencies.")
@@ -72,6 +73,14 @@ def _deletions(netsuite: SoapNetSuite, kinds: Sequence[str], now: datetime) -> C
     except BridgeError as error:
         return Check("NetSuite deletions", False if isinstance(error, Misconfigured) else None, _why(error))
     return Check("NetSuite deletions", True, "The bridge's role may read which records were deleted.")
+
+
+def _periods(netsuite: SoapNetSuite) -> Check:
+    try:
+        known = netsuite.periods(fresh=True)
+    except BridgeError as error:
+        return Check("NetSuite accounting periods", None, f"{_why(error)} Closed months are tried again hour by hour.")
+    return Check("NetSuite accounting periods", True, f"The bridge's role may read {len(known)} accounting periods.")
 
 
 def _why(error: BridgeError) -> str:

@@ -24,6 +24,7 @@ from bridge.ports import Record, Ref, Written
 
 KEPT = timedelta(minutes=10)  # what accounting adds to a customer is seen after as long
 REFUSED = ("INVALID_KEY_OR_REF", "USER_ERROR", "INVALID_INITIALIZE_REF", "INVALID_SUB")
+LOCKED = "RCRD_LOCKED_BY_WF"
 ENTITIES = ("customer", "vendor")
 
 
@@ -91,6 +92,8 @@ class Fitting:
             outcome.message += f" If it is the same one, give it the external id {name} by an import in NetSuite, then"
             outcome.message += " send this again; else change the name."
             return outcome
+        if isinstance(outcome, Rejected) and outcome.code == LOCKED:
+            return self._locked(record, outcome)
         if not isinstance(outcome, Rejected) or outcome.code not in REFUSED or entity is None:
             return outcome
         try:
@@ -103,6 +106,17 @@ class Fitting:
         if wrong is not None:
             wrong.detail = outcome.detail
         return wrong or outcome
+
+    def _locked(self, record: Record, outcome: Rejected) -> Rejected:
+        """Name who must approve the record, where NetSuite says so: a workflow keeps it locked until then."""
+        try:
+            (found,) = self._get([record.ref])
+        except BridgeError:
+            return outcome
+        approver = found.fields.get("nextApprover") if found is not None else None
+        if isinstance(approver, Ref) and approver.name:
+            outcome.message = f"A workflow in NetSuite has locked the record until {approver.name} approves it."
+        return outcome
 
     def _wrong_item(self, record: Record, entity: Ref, own: Own | None) -> Rejected | None:
         """Look at the items anew: one may have been made inactive, or taken from the subsidiary, in the last hour."""

@@ -68,6 +68,7 @@ KINDS = {
         _transaction("creditMemo", "customers", "custcred"),
         _transaction("customerRefund", "customers", "custrfnd"),
         _transaction("customerDeposit", "customers", "custdep"),
+        Kind("accountingPeriod", "accounting", "AccountingPeriod", "AccountingPeriodSearchBasic", ENTITY_WEIGHT),
         Kind("currency", "accounting", "Currency", None, ENTITY_WEIGHT, "/app/common/multicurrency/currency.nl"),
     )
 }

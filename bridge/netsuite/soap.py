@@ -28,6 +28,7 @@ from bridge.netsuite.criteria import criteria, within
 from bridge.netsuite.fitting import Fitting
 from bridge.netsuite.kinds import CURRENCY_FIELDS, CUSTOM_RECORD, Kind, is_custom, kind_of
 from bridge.netsuite.lists import Lists, Ready
+from bridge.netsuite.looking import Looking
 from bridge.netsuite.names import Names
 from bridge.netsuite.passport import Identity, TokenCredentials
 from bridge.netsuite.rates import Rates
@@ -52,7 +53,7 @@ def account_host(account: str) -> str:
     return account.lower().replace("_", "-")
 
 
-class SoapNetSuite:
+class SoapNetSuite(Looking):
     """One NetSuite account. Safe to share between threads.
 
     Args:

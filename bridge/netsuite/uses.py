@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 from bridge.netsuite.codec import is_custom_field
 from bridge.netsuite.inventory import PLAIN, Inventory, Name
-from bridge.netsuite.kinds import CUSTOM_RECORD, Kind, is_custom, kind_of
+from bridge.netsuite.kinds import CUSTOM_RECORD, KINDS, Kind, is_custom, kind_of
 
 # What the adapter calls; the header parts that it sends with each.
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "update": ("tokenPassport",),
     "upsert": ("tokenPassport",),
     "upsertList": ("tokenPassport",),
     "get": ("tokenPassport",),
@@ -101,6 +102,8 @@ class Needs:
                 self._whole(shipped.elements[operation.headers[part]], asked=True, who="every sync")
             for fault in operation.faults.values():
                 self._whole(shipped.elements[fault], asked=False, who="every sync")
+        self._whole(self.record(KINDS["accountingPeriod"]), asked=False, who="every sync")
+        self._whole(("common.platform", "AccountingPeriodSearchBasic"), asked=True, who="every sync")
         for local in ("RecordRef", *(("CustomRecordRef",) if CUSTOM_RECORD.name in kinds else ())):
             for asked in (True, False):
                 self._whole(("core.platform", local), asked=asked, who="every sync")

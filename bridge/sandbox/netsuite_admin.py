@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from bridge.sandbox.answers import Answer, Environ, json_answer, read_body
 from bridge.sandbox.faults import ACTIONS
 from bridge.sandbox.netsuite_kinds import KINDS, REFERENCES, TRANSACTIONS, CustomField
-from bridge.sandbox.netsuite_rules import Refusal
+from bridge.sandbox.netsuite_rules import Incoming, Refusal
+from bridge.sandbox.netsuite_schema import RefValue
 from bridge.sandbox.netsuite_store import Custom, Link, Stored, midnight
 
 if TYPE_CHECKING:
@@ -172,10 +173,42 @@ class Admin:
             return record
 
     def close_periods(self, through: str | None) -> dict[str, Any]:
-        """Close the accounting periods up to a day; None opens them all."""
+        """Close the accounting periods up to the one of a day; None opens them all."""
         with self._fake.lock:
-            self._store.closed_through = through
+            for month, period in self._store.periods.items():
+                period.fields["closed"] = "true" if through is not None and month <= through[:7] else "false"
+                self._store.changed(period)
         return {"through": through}
+
+    def lock_period(self, month: str, side: str = "ar", *, locked: bool = True) -> dict[str, Any]:
+        """Lock one accounting period (2026-11) for receivables (ar), payables (ap) or everything (all)."""
+        with self._fake.lock:
+            period = self._store.periods[month]
+            period.fields[f"{side}Locked"] = "true" if locked else "false"
+            self._store.changed(period)
+        return {"month": month, "side": side, "locked": locked}
+
+    def create(self, kind: str, **fields: str) -> Stored:
+        """Make a customer, vendor or contact by hand, as a person does: without an external id."""
+        with self._fake.lock:
+            rules = next(iter(self._fake.operations.values())).rules
+            refs = {**REFERENCES, **KINDS[kind].refs}
+            values = {name: RefValue(str(it), None) if name in refs else str(it) for name, it in fields.items()}
+            draft = rules.draft(Incoming(KINDS[kind], "", None, None, values), None)
+            (rules.check_contact if kind == "contact" else rules.check_entity)(draft)
+            return rules.save(draft, None)
+
+    def workflow(self, approver: str | None, **names: str) -> Stored:
+        """Have a workflow lock a record until an employee (id) approves it; None releases it (section_N3539978)."""
+        with self._fake.lock:
+            record = self._named(names)
+            for field, value in (("nextApprover", approver and Link("employee", approver)), ("_locked", approver)):
+                if value is None:
+                    record.fields.pop(field, None)
+                else:
+                    record.fields[field] = value
+            self._store.changed(record)
+        return record
 
     def edit(self, fields: dict[str, Any], **names: str) -> Stored:
         """Change fields of a record as a person does in NetSuite; None blanks one, a reference is given by its id."""

@@ -69,6 +69,7 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "createdFrom": ("estimate", "salesOrder", "purchaseOrder", "invoice"),
     "salesOrder": ("salesOrder",),
     "recType": ("customRecordType",),
+    "nextApprover": ("employee",),
 }
 
 
@@ -275,7 +276,16 @@ _KINDS = (
     Kind(
         "subsidiary", "Subsidiary", "Subsidiaries", "/app/common/otherlists/subsidiarytype.nl", created="", modified=""
     ),
+    Kind(
+        "accountingPeriod",
+        "AccountingPeriod",
+        "Accounting periods",
+        "/app/setup/period/fiscalperiods.nl",
+        created="",
+        modified="",
+    ),
     Kind("currency", "Currency", "Currencies", "/app/common/multicurrency/currency.nl", created="", modified=""),
+    Kind("employee", "Employee", "Employees", _ENTITY + "employee.nl", group="Entity", created="", modified=""),
     Kind("term", "Term", "Terms", "/app/accounting/otherlists/term.nl", created="", modified=""),
     Kind("salesTaxItem", "SalesTaxItem", "Tax codes", "/app/common/item/taxitem.nl", created="", modified=""),
     Kind("priceLevel", "PriceLevel", "Price levels", "/app/common/otherlists/pricelevel.nl", created="", modified=""),

@@ -196,6 +196,8 @@ class Operations(Lookups):
         if kind.name == "customRecord" and not incoming.subtype:
             raise Refusal("INVALID_KEY_OR_REF", "Invalid recType reference key.")
         existing = self._existing(call.operation.removesuffix("List"), incoming)
+        if existing is not None and existing.fields.get("_locked"):
+            raise Refusal("RCRD_LOCKED_BY_WF", "This record has been locked by a user defined workflow.")
         ignore = call.preference("preferences", "ignoreReadOnlyFields") in ("true", "1")
         draft = self.rules.draft(incoming, existing, ignore_read_only=ignore)
         self._check(kind, draft)

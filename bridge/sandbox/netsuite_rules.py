@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.sandbox.netsuite_kinds import KINDS, LENGTHS, REFERENCES, Kind, Lines
 from bridge.sandbox.netsuite_schema import XSD, CustomValue, RefValue, Schema, Sublist
-from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight, moment
+from bridge.sandbox.netsuite_store import Custom, Line, Link, Store, Stored, midnight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,10 +172,15 @@ class Rules:
         if currency not in currencies:
             raise Refusal("INVALID_KEY_OR_REF", f"Invalid currency reference key {currency.id}.")
 
-    def check_period(self, fields: Mapping[str, Any]) -> None:
-        """Nothing is posted into a closed accounting period (section_N3539978: CLOSED_TRAN_PRD)."""
-        closed = self.store.closed_through
-        if closed is not None and moment(fields["tranDate"]) <= moment(midnight(closed)):
+    def check_period(self, fields: Mapping[str, Any], side: str = "ar") -> None:
+        """Nothing is posted into a period that is closed, or locked for *side* (section_N3539978: CLOSED_TRAN_PRD).
+
+        That orders, which post nothing, are refused like the rest: assumption.
+        """
+        period = self.store.periods.get(midnight(fields["tranDate"])[:7])
+        if period is None:
+            raise Refusal("VALID_PRD_REQD", "There is no accounting period for this date.")
+        if "true" in (period.fields.get(name) for name in ("closed", "allLocked", f"{side}Locked")):
             raise Refusal("CLOSED_TRAN_PRD", "The accounting period of this date is closed.")
 
     def check_required(self, draft: Draft) -> None:

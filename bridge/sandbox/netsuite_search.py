@@ -25,6 +25,7 @@ EVER, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 SEARCHES: dict[str, tuple[str, ...]] = {
+    "AccountingPeriodSearchBasic": ("accountingPeriod",),
     "CustomerSearchBasic": ("customer",),
     "VendorSearchBasic": ("vendor",),
     "ContactSearchBasic": ("contact",),
@@ -45,6 +46,7 @@ TEXT = frozenset(
      "comments", "url", "otherRefNum", "displayName")
 )  # fmt: skip
 LINKS = frozenset(("entity", "createdFrom", "subsidiary", "company", "currency", "customer", "parent", "terms"))
+FLAGS = ("isInactive", "isYear", "isQuarter", "isAdjust")
 STATUS_WORDS = {
     "_salesOrderFullyBilled": "_salesOrderBilled",
     "_purchaseOrderPendingBilling": "_purchaseOrderPendingBill",
@@ -122,7 +124,7 @@ def _add(criteria: Criteria, element: etree._Element) -> None:
     elif name == "lastModifiedDate":
         since, until = date_window(element)
         criteria.since, criteria.until = max(criteria.since, since), min(criteria.until, until - SECOND)
-    elif name in ("dateCreated", "tranDate", "dueDate"):
+    elif name in ("dateCreated", "tranDate", "dueDate", "startDate", "endDate"):
         criteria.tests.append(_date_test(name, *date_window(element)))
     elif name == "internalIdNumber":
         values = [int(text) for text in _texts(element) + _texts(element, "searchValue2")]
@@ -137,9 +139,9 @@ def _add(criteria: Criteria, element: etree._Element) -> None:
         # A basic search returns whole records; asking for lines instead is another thing (section_N3659492).
         if _texts(element) not in (["true"], ["1"]):
             raise NotSimulated("mainLine=false")
-    elif name == "isInactive":
+    elif name in FLAGS:
         wanted = _texts(element) in (["true"], ["1"])
-        criteria.tests.append(lambda record: (record.fields.get("isInactive") == "true") is wanted)
+        criteria.tests.append(lambda record: (record.fields.get(name) == "true") is wanted)
     elif name in ("status", "stage"):
         criteria.tests.append(_enum_test(name, operator, frozenset(_texts(element))))
     elif name == "customFieldList":

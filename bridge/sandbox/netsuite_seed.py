@@ -7,10 +7,10 @@ Must not know: SOAP, HTTP.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from bridge.sandbox.netsuite_store import Link, Store
+from bridge.sandbox.netsuite_store import Link, Store, midnight
 
 FEES = ("Origination Fee", "Underwriting Fee", "Wire Fee", "Legal Fee", "UCC Filing Fee")
 PURCHASE = "Purchase of Receivables"
@@ -59,7 +59,30 @@ def seed(store: Store) -> None:
          expenseAccount=Link("account", "12"))  # fmt: skip
     for key, name in enumerate(PAYABLE_STATES, 1):
         _add(store, "customListValue", key, name=name, isInactive="false")
+    _add(store, "employee", 31, entityId="Dana Approver", isInactive="false")
+    _seed_periods(store)
     _add(store, "customRecordType", 139, recordName="Broker Commission", scriptId=COMMISSION_TYPE)
+
+
+def _seed_periods(store: Store) -> None:
+    """Accounting periods: months, within quarters, within years (section_N1448106; ids: assumption)."""
+    key = 200
+    for year in range(2015, 2036):
+        months = [date(year, month, 1) for month in range(1, 13)] + [date(year + 1, 1, 1)]
+        for first, last, name, sort in (
+            (0, 12, f"FY {year}", "isYear"),
+            *((3 * n, 3 * n + 3, f"Q{n + 1} {year}", "isQuarter") for n in range(4)),
+            *((n, n + 1, f"{months[n]:%b %Y}", "") for n in range(12)),
+        ):
+            key += 1
+            ends = midnight((months[last] - timedelta(days=1)).isoformat())
+            flags = dict.fromkeys(("isYear", "isQuarter", "isAdjust", "closed", "apLocked", "arLocked", "allLocked"),
+                                  "false")  # fmt: skip
+            flags |= {sort: "true"} if sort else {}
+            _add(store, "accountingPeriod", key, periodName=name, startDate=midnight(months[first].isoformat()),
+                 endDate=ends, **flags)  # fmt: skip
+            if not sort:
+                store.periods[f"{months[first]:%Y-%m}"] = store.records["accountingPeriod"][str(key)]
 
 
 def _add(store: Store, kind: str, key: int, **fields: Any) -> None:

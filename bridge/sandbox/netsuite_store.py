@@ -64,7 +64,7 @@ class Stored:
     @property
     def name(self) -> str:
         """What a reference to this record shows."""
-        for key in ("entityId", "tranId", "itemId", "acctName", "name", "recordName"):
+        for key in ("entityId", "tranId", "itemId", "acctName", "name", "recordName", "periodName"):
             if self.fields.get(key):
                 return str(self.fields[key])
         return self.id
@@ -101,7 +101,7 @@ class Store:
         self.entity_names: dict[str, Stored] = {}
         self.contact_names: dict[tuple[str, str], Stored] = {}
         self.with_transactions: dict[str, int] = {}
-        self.closed_through: str | None = None  # the last day of the last closed accounting period
+        self.periods: dict[str, Stored] = {}  # accounting periods, which are months here, by month: 2026-11
         self._next_line_key = 9000
         self.custom_fields: dict[str, CustomField] = {item.script_id: item for item in CUSTOM_FIELDS}
 

@@ -27,7 +27,7 @@ def check_transaction(rules: Rules, draft: Draft) -> None:
     fields["currencyName"] = store.records["currency"][fields["currency"].id].name
     fields.setdefault("exchangeRate", "1.0")
     fields.setdefault("tranDate", midnight(pacific(store.now())))
-    rules.check_period(fields)
+    rules.check_period(fields, "ap" if entity.kind == "vendor" else "ar")
     _check_lines(store, draft)
     if draft.kind.prefix:
         fields["tranId"] = fields.get("tranId") or store.number(draft.kind.prefix)

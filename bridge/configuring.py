@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bridge.delivery import Delivery
 from bridge.errors import Rejected
 from bridge.failpoints import reached
-from bridge.ledger import Ledger, clocks, configuration, incidents
+from bridge.ledger import Ledger, clocks, configuration, incidents, marks
 from bridge.ledger import live as live_now
 from bridge.ledger.configuration import Applied
 from bridge.ledger.incidents import Incident
@@ -113,6 +113,7 @@ def _add(engine: Delivery, text: str, decided: Decided, what: str) -> int:
         if decided.file not in (None, text) and configuration.newest(writing.connection) is None:
             add(reason=FILE, text=decided.file, mapping=engine.ledger.mapping or "", what="kept")
         made = add(reason=decided.reason, text=text, mapping=version(syncs), what=what)
+        marks.probe_now(writing)  # a sync may have been paused for a rule that is gone now
         reached("in_change")
     use(engine, syncs)
     return made

@@ -358,8 +358,7 @@ class Watcher:
         self._netsuite, self._number, self._live = other, newest, (live.seal, live.version)
         LOG.info("SuiteTalk %s is live, loaded in %.2f s.", live.version, time.monotonic() - began)
         self._told.clear()
-        # What the new set knows is over; what it does not know either comes again.
-        self._shelf.ledger.commit(lambda writing: incidents.end(writing, ("drift", "bindings"), ()))
+        self._shelf.ledger.commit(kept.changed_over)
         self._say()
 
     def _loaded(self, live: Live) -> SoapNetSuite:

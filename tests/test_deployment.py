@@ -17,8 +17,9 @@ from bridge import changing, deployment, operating, playground, records, timetab
 from bridge.app import Bridge, build
 from bridge.deployment import Shelf, deploy, status
 from bridge.errors import Misconfigured
-from bridge.ledger import Ledger, audit, incidents
+from bridge.ledger import Ledger, audit, incidents, marks
 from bridge.ledger import bindings as kept
+from bridge.ledger.models import audit as trail
 from bridge.ledger.models import message, wsdl_file
 from bridge.netsuite import sets
 from bridge.netsuite.lifecycle import lifetime
@@ -358,7 +359,7 @@ def test_a_configuration_holds_on_every_instance_with_its_cadences_and_limits(wo
 
 
 def test_going_back_past_a_change_of_the_bindings_loses_nothing(world):
-    """A rule writes a field that only the newer set has: the record is refused, and sent again once the set is back."""
+    """A rule writes a field that only the newer set has: its sync pauses, once, until one of both is back."""
     newer = mutated(as_version(mutants.read(SUBSET), "2031_2"), field_added("Customer", "mood"))
     here = world(instances=1, v2031_2=newer)
     bridge, sf, text = here.house.bridge, here.house.salesforce, DEMO.read_text()
@@ -371,27 +372,34 @@ def test_going_back_past_a_change_of_the_bindings_loses_nothing(world):
     kept.roll_back(here.shelf.ledger, "2025_2", **WHO)
     here.everybody_uses("2025_2")
 
-    account = sf.insert("Account", Name="Acme", Website="glad")
+    accounts = [sf.insert("Account", Name=name, Website="glad") for name in ("Acme", "Brown", "Clark")]
     sf.drain()
 
-    def refused() -> list[int]:
+    def paused() -> list[tuple[str, str]]:
         with here.shelf.ledger.read() as connection:
-            return list(connection.execute(select(message.c.id).where(message.c.code == "FIELD_UNKNOWN")).scalars())
+            return [(it.scope, it.code) for it in marks.pauses(connection)]
 
-    here.until(refused)
+    def moods() -> list[str | None]:
+        found = (here.house.netsuite.store.find("Entity", f"sf-cus-{it}") for it in accounts)
+        return [it.fields.get("mood", "") if it else None for it in found]
+
+    here.until(paused)
+    assert (paused(), moods()) == ([("customer", "FIELD_UNKNOWN")], [None] * 3)
+    with here.shelf.ledger.read() as connection:
+        states = set(connection.execute(select(message.c.state).where(message.c.sync == "customer")).scalars())
+        told = connection.execute(select(trail.c.sync).where(trail.c.action == "paused")).scalars().all()
+    assert (states, told) == ({"pending"}, ["customer"])
     changing.revert(bridge, None, author="bob", reason="as it was")
+    operating.probe(bridge.engine)
+    here.until(lambda: moods() == [""] * 3)
+    assert paused() == []
     with pytest.raises(NotConfigured, match="customer has no field mood"):
         changing.revert(bridge, moody, author="ann", reason="again")
     kept.roll_back(here.shelf.ledger, "2025_2", **WHO)
     here.everybody_uses("2031_2")
     changing.revert(bridge, moody, author="ann", reason="again")
-    operating.replay(bridge.engine, refused(), actor="ann")
-
-    def mood() -> str | None:
-        found = here.house.netsuite.store.find("Entity", f"sf-cus-{account}")
-        return found.fields.get("mood") if found else None
-
-    here.until(lambda: mood() == "glad")
+    sf.update(accounts[0], Phone="555-0100")
+    here.until(lambda: moods() == ["glad", "", ""])
 
 
 def test_going_back_needs_something_to_go_back_to(tmp_path):

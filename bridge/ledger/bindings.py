@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.errors import Misconfigured
 from bridge.failpoints import reached
-from bridge.ledger import Ledger, Writing
+from bridge.ledger import Ledger, Writing, incidents, marks
 from bridge.ledger import live as live_now
 from bridge.ledger.models import wsdl_file, wsdl_instance, wsdl_live, wsdl_set
 
@@ -169,6 +169,15 @@ def seen(writing: Writing, owner: str, n: int, version: str) -> None:
     statement = _upsert(writing.connection)(wsdl_instance).values(values)
     writing.connection.execute(statement.on_conflict_do_update(index_elements=["owner"], set_=values))
     writing.connection.execute(wsdl_instance.delete().where(wsdl_instance.c.seen_at < writing.now - 10 * SEEN))
+
+
+def changed_over(writing: Writing) -> None:
+    """Say that an instance uses another set: what that one knows is over, and what was paused for it is tried again.
+
+    What it does not know either comes again.
+    """
+    incidents.end(writing, ("drift", "bindings"), ())
+    marks.probe_now(writing)
 
 
 def gone(writing: Writing, owner: str) -> None:

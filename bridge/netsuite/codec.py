@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.errors import Rejected
+from bridge.errors import Misconfigured, Rejected
 from bridge.netsuite.kinds import CUSTOM_RECORD, Kind
 from bridge.netsuite.shapes import Field, Holds, Shape
 from bridge.netsuite.wsdl import Bindings
@@ -67,7 +67,8 @@ def reference(ref: Ref) -> dict[str, str]:
 def encode(bindings: Bindings, kind: Kind, record: Record, *, type_id: str | None = None) -> Any:
     """Return the typed record of an upsert by external id. *type_id* is the internal id of a custom record's type.
 
-    Raises Rejected when a value does not fit the schema: an administrator corrects the mapping.
+    Raises Rejected when a value does not fit the schema: an administrator corrects the mapping. Raises Misconfigured
+    for a field that these bindings do not have: with others, or without the rule, the records can be sent.
     """
     shape = bindings.shape(kind)
     values: dict[str, Any] = {"externalId": record.ref.external_id}
@@ -97,8 +98,9 @@ def encode(bindings: Bindings, kind: Kind, record: Record, *, type_id: str | Non
 def _known(shape: Shape, name: str, *, asked: str | None = None) -> Field:
     found = shape.fields.get(name)
     if found is None:
-        raise Rejected(
-            f"The mapping names a field '{asked or name}' that {shape.name[1]} does not have.",
+        # Of a site's own rule that is told at the start: so the bindings have changed since, and all would fail alike.
+        raise Misconfigured(
+            f"The mapping names a field '{asked or name}' that {shape.name[1]} does not have in these bindings.",
             code="FIELD_UNKNOWN",
             field=asked or name,
         )

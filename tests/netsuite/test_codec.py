@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from bridge.errors import Rejected
+from bridge.errors import Misconfigured, Rejected
 from bridge.netsuite import Bindings, codec
 from bridge.netsuite.kinds import CUSTOM_RECORD, KINDS, kind_of
 from bridge.netsuite.passport import TokenCredentials, passport
@@ -225,8 +225,6 @@ def test_a_custom_field_has_the_type_of_its_value(value, type_, text):
     ("kind", "fields", "code"),
     [
         ("customer", {"stage": "customer"}, "CHOICE_UNKNOWN"),
-        ("customer", {"shoeSize": "44"}, "FIELD_UNKNOWN"),
-        ("customer", {"shoeSize": None}, "FIELD_UNKNOWN"),
         ("customer", {"companyName": Ref("customer", id="1")}, "VALUE_TYPE"),
         ("customer", {"taxable": "yes"}, "VALUE_TYPE"),
         ("salesOrder", {"exchangeRate": 1.5}, "VALUE_TYPE"),
@@ -242,3 +240,11 @@ def test_what_does_not_fit_the_schema_is_refused_before_it_is_sent(kind, fields,
 
     assert caught.value.code == code
     assert caught.value.who == "administrator"
+
+
+@pytest.mark.parametrize("value", ["44", None])
+def test_a_field_that_the_bindings_do_not_have_is_for_whoever_changed_them(value):
+    with pytest.raises(Misconfigured) as caught:
+        codec.encode(SENT, KINDS["customer"], Record(Ref("customer", external_id="x"), {"shoeSize": value}))
+
+    assert (caught.value.code, caught.value.field) == ("FIELD_UNKNOWN", "shoeSize")

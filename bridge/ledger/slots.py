@@ -27,8 +27,10 @@ from bridge.ledger import Ledger
 from bridge.ledger.models import slot
 
 LOG = logging.getLogger("bridge.slots")
-LEASE = timedelta(seconds=30)
-RENEW_S = 10.0
+# NetSuite goes on with the calls of a process that was killed, and its limit counts them. So its rows must not be free
+# before the longest list call has ended (50 entities take 13 s), and nothing sooner tells that it is dead.
+LEASE = timedelta(seconds=20)
+RENEW_S = 5.0
 IDLE_S = 1.0  # an idle row goes back after this, when another instance wants it
 REST_S = 20.0  # how long a row rests after a throttle fault
 LOOK_S = 0.1  # how often a waiting caller looks for a row that another instance gave back

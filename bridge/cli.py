@@ -51,7 +51,14 @@ OBJECTS = {
 LAST_S = 25.0  # after this a process that was asked to stop ends; what it held is taken over when its leases end
 
 
-def _until_stopped() -> None:
+def _ending() -> threading.Event:
+    """Return what SIGTERM sets from now on: before anybody may call, for it would end what is in flight."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    return ended
+
+
+def _until_stopped(ended: threading.Event) -> None:
     """Wait for Ctrl-C or SIGTERM. From then on the process has `LAST_S` to end in good order."""
     # What the start made stays: looking through it for garbage would make a save wait for 30 ms, now and then.
     gc.collect()
@@ -60,8 +67,6 @@ def _until_stopped() -> None:
     # A start reads every schema, and glibc keeps the memory for a next time that never comes: 20 MB with a full set.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with contextlib.suppress(KeyboardInterrupt):
         # A signal that comes just before the wait begins is acted on when the wait is next looked at.
         while not ended.wait(1.0):
@@ -91,6 +96,7 @@ def serve() -> None:
         pages = Served(
             console(bridge, schedule), settings.console_host, settings.console_port, threads=4, proxy=settings.proxy
         )
+        ended = _ending()
         front.start()
         pages.start()
         schedule.start()
@@ -98,7 +104,7 @@ def serve() -> None:
         # To the terminal, never through the log: what is logged is kept, and often sent elsewhere.
         if said := invitation(bridge):
             out.print(said, soft_wrap=True, highlight=False, markup=False)
-        _until_stopped()
+        _until_stopped(ended)
         bridge.drain()  # callouts that still come are accepted meanwhile, and delivered by whoever is next
         front.stop()
         schedule.stop()
@@ -111,8 +117,9 @@ def worker() -> None:
     with _open(work=True, is_worker=True) as bridge:
         if bridge.settings.carrier != "procrastinate":
             fail("A worker shares the work over PostgreSQL: set BRIDGE_CARRIER=procrastinate and BRIDGE_DATABASE_URL.")
+        ended = _ending()
         out.print(f"Delivering, {bridge.settings.environment}.")
-        _until_stopped()
+        _until_stopped(ended)
 
 
 @app.command()
@@ -133,6 +140,7 @@ def sandbox(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         database = (folder or Path(temporary)) / "bridge.sqlite3"
         latency = playground.INSTANT if fast else playground.SIMULATED
+        ended = _ending()
         callouts, console, salesforce, netsuite = range(port, port + 4) if port else (0,) * 4
         house = playground.start(
             database,
@@ -151,7 +159,7 @@ def sandbox(
                 house.keep_settings(folder / "settings")
                 out.print(f"Commands for it: BRIDGE_SECRETS_DIR={folder / 'settings'} bridge errors", soft_wrap=True)
             out.print("Save something in Salesforce and look at NetSuite. Ctrl-C stops everything.")
-            _until_stopped()
+            _until_stopped(ended)
         finally:
             house.stop()
 

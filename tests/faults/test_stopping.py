@@ -56,3 +56,18 @@ def test_a_server_that_is_told_to_stop_is_not_ready_first_and_finishes_what_is_i
     assert [it for it, _ in groupby(seen)][:2] == [200, 503], "first it is not ready, then it is gone"
     assert answers[0].status_code in (200, 202)
     assert len([it for it in town.made("customer") if it.external_id]) == 1
+
+
+def test_a_server_that_is_told_to_stop_as_soon_as_it_is_ready_ends_in_good_order(town, tmp_path):
+    """What it makes ready after that took long enough to be killed by the signal, with callouts in flight."""
+    here = port()
+    slow = tmp_path / "sitecustomize.py"
+    slow.write_text("import gc, time\ncollect = gc.collect\ngc.collect = lambda *of: time.sleep(3) or collect(*of)\n")
+    ports = {"BRIDGE_PORT": here, "BRIDGE_CONSOLE_PORT": port()}
+    env = environment(town, f"sqlite:///{tmp_path / 'ledger'}", **ports) | {"PYTHONPATH": str(tmp_path)}
+    with process("serve", env, tmp_path / "log") as server:
+        until(lambda: is_ready(f"http://127.0.0.1:{here}"), 40, "it is ready")
+        os.kill(server.pid, signal.SIGTERM)
+        server.wait(40)
+
+    assert server.returncode == 0

@@ -17,6 +17,12 @@ from bridge.ports import Fields, Record, Ref, Written
 
 LOOKING, LOOKED = "LOOKING_FOR_OPEN_ORDERS", "NO_OPEN_ORDERS"  # an Account was deleted: is anything open of it?
 OUTSIDE = "OUT_OF_SCOPE"
+# SuiteTalk's words for orders with which accounting is done, what its pages call them, and a commission's own.
+DONE = {
+    "_fullybilled", "_closed", "_cancelled", "_rejectedbysupervisor",
+    "billed", "fully billed", "closed", "cancelled", "rejected by supervisor", "paid",
+}  # fmt: skip
+STATES = ("orderStatus", "status", "custrecord_bc_state")
 BALANCES = ("balance", "depositBalance")  # a vendor has no deposits
 
 
@@ -60,6 +66,12 @@ def deleted(push: Push, known: Link | None, context: Context) -> Stop | Record:
         reason = "It was deleted in Salesforce; its NetSuite record stays."
         return Stop(reason, "DELETED_IN_SALESFORCE", "accounting")
     return Record(Ref(push.target, external_id=known.external_id), push.retiring)
+
+
+def is_done(source: Fields) -> bool:
+    """Say whether accounting was done with an order or a commission when it was last read."""
+    words = (getattr(it, "name", None) or it for it in map(source.get, STATES))
+    return bool(source.get("isInactive")) or any(str(it).casefold() in DONE for it in words if it)
 
 
 def refused(push: Push, known: Link, found: Record | None) -> Rejected | Written | None:

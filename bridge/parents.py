@@ -17,9 +17,9 @@ from sqlalchemy import update
 
 from bridge import leaving
 from bridge.errors import Deferred, Misconfigured
-from bridge.ledger import Ledger, Writing, links, messages, unit
+from bridge.ledger import Ledger, Writing, links, messages, plain, unit
 from bridge.ledger.models import OPEN, PENDING, REJECTED, message
-from bridge.mapping import Syncs
+from bridge.mapping import Syncs, link
 from bridge.merging import BACK, CHILDREN_READ, LOOKING, STILL, WAITING
 from bridge.ports import MirrorSystem, Ref
 from bridge.preparing import write_back
@@ -134,18 +134,31 @@ def look_whether_back(ledger: Ledger, salesforce: MirrorSystem, accounts: Iterab
 
 
 def look_for_orders(ledger: Ledger, syncs: Syncs, accounts: Iterable[str]) -> bool:
-    """Say of deleted Accounts whether an order of theirs is open, as far as the ledger knows. True if of any."""
-    came = False
-    for account in accounts:
-        # Outside of a write: no index leads from an Account to what lay in its lane.
-        with ledger.read() as connection:
-            found = links.of_lane(connection, account, [it.name for it in syncs.pushes.values() if it.numbered])
-            is_closed = unit.are_closed(connection, [it.target_id for it in found])
-        names = [f"{syncs.pushes[it.sync].label} {it.number or it.target_id}" for it in found]
-        still = sorted(name for name, it in zip(names, found, strict=True) if it.target_id not in is_closed)
-        ledger.commit(partial(_tell_orders, syncs=syncs, account=account, still=still))
-        came = True
-    return came
+    """Say of deleted Accounts whether anything of theirs is open, as far as the ledger knows. True if of any."""
+    asked = sorted(accounts)
+    if not asked:
+        return False
+    names = [it.name for it in syncs.pushes.values() if it.closes_lines or it.closing]
+    # An Application also names the Account of the broker to whom a commission is owed.
+    naming = {
+        one: it.source
+        for one in names
+        for it in syncs.pushes[one].fields.values()
+        if isinstance(it, link) and it.to == "vendor" and it.source != "AccountId"
+    }
+    # Outside of a write, and of all at once: no index leads from an Account to what lay in its lane.
+    with ledger.read() as connection:
+        own, named = links.of_lanes(connection, asked, names), links.naming(connection, asked, naming)
+        found = {it: [*own.get(it, ()), *named.get(it, ())] for it in asked}
+        read = [row for own in found.values() for row in unit.mirrors(connection, [it.target_id for it in own])]
+        coming = {it: unit.count_open(connection, it, names) for it in asked}
+    done = {row.source_id for row in read if leaving.is_done(plain.loads(row.payload).get("source", {}))}
+    for account, those in found.items():
+        still = [it for it in those if it.target_id not in done]
+        told = sorted({f"{syncs.pushes[it.sync].label} {it.number or it.target_id}" for it in still})
+        told += [f"{coming[account]} more on the way"] if coming[account] else []
+        ledger.commit(partial(_tell_orders, syncs=syncs, account=account, still=told))
+    return True
 
 
 def _tell_orders(writing: Writing, syncs: Syncs, account: str, still: list[str]) -> None:

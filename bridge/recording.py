@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select
 
-from bridge import confirming, totals
+from bridge import confirming, sharing, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, marks, messages, plain
 from bridge.ledger.closing import close_older
@@ -112,6 +112,7 @@ def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs)
     close_older(writing, [it.work.row for it in told if isinstance(it.outcome, Written)])
     exchanges.keep(writing, list(_exchanges(told)))
     back += _remember_numbers(writing, [it for it in sent if it.work.row.lane in held], syncs)
+    _learn_shared(writing, told, syncs)
     messages.free_waiting(writing, made)
     write_back(writing, back)
     write_back(writing, owed, totals.SYNC)
@@ -325,6 +326,20 @@ def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> l
         links.save(writing, [replace(one, number=mirrored[pair]) for pair, one in blank.items()])
         return [(syncs.pushes[one.sync].source, one.source_id) for one in blank.values() if one.sync in syncs.pushes]
     return []
+
+
+def _learn_shared(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> None:
+    """Note what a pull has read of fields that are shared, where it is newer than what was last written there."""
+    read: dict[tuple[str, str], int] = {}
+    for it in sent:
+        push = syncs.pushes.get((it.work.sync.mirrors if isinstance(it.work.sync, Pull) else None) or "")
+        if push is not None and push.shared and isinstance(it.outcome, Written):
+            read[push.name, it.work.row.source_id] = it.work.row.id
+    for pair, one in links.by_target(writing.connection, read).items() if read else ():
+        (row,) = messages.by_ids(writing.connection, [read[pair]])
+        if "shared" in one.parts and one.kept_at is not None and row.modified_at > one.kept_at:
+            pairs = sharing.pulled(one.parts["shared"], plain.loads(row.payload).get("source", {}))
+            links.learn(writing, one, {**one.parts, "shared": pairs})
 
 
 def _belongs_to(work: Work, syncs: Syncs) -> bool:

@@ -79,6 +79,11 @@ def read_back(pairs: dict[str, list[Any]], written: Record, found: Record) -> di
     return {name: [pair[0], found.fields.get(name)] if name in written.fields else pair for name, pair in pairs.items()}
 
 
+def pulled(pairs: Mapping[str, list[Any]], source: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return *pairs* with what a pull has read and shown in Salesforce since: whoever changes it there knew it."""
+    return {name: [pair[0], source[name]] if name in source else pair for name, pair in pairs.items()}
+
+
 def conflict(conflicts: Mapping[str, tuple[Any, Any]]) -> Rejected:
     """Return what is told of fields that both systems changed."""
     name, (ours, theirs) = next(iter(conflicts.items()))

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, select
+from sqlalchemy import Connection, Select, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
@@ -71,10 +71,30 @@ def holding_lines(connection: Connection, line_ids: Sequence[str]) -> list[tuple
     return found
 
 
-def of_lane(connection: Connection, lane: str, syncs: Sequence[str]) -> list[Link]:
-    """Return the links of *syncs* that were made of what lay in *lane*. Looks through all messages of these syncs."""
-    asked = select(message.c.sync, message.c.source_id).where(message.c.sync.in_(syncs), message.c.lane == lane)
-    return list(find(connection, [(row.sync, row.source_id) for row in connection.execute(asked.distinct())]).values())
+def of_lanes(connection: Connection, lanes: Sequence[str], syncs: Sequence[str]) -> dict[str, list[Link]]:
+    """Return, by lane, the links of *syncs* made of what lay there. Looks through all messages of these syncs."""
+    asked = select(message.c.lane, message.c.sync, message.c.source_id).distinct()
+    rows = connection.execute(asked.where(message.c.sync.in_(syncs), message.c.lane.in_(lanes)))
+    return _gathered(connection, ((row.lane, row.sync, row.source_id) for row in rows))
+
+
+def naming(connection: Connection, ids: Sequence[str], syncs: Mapping[str, str]) -> dict[str, list[Link]]:
+    """Return, by record, the links of *syncs* (name → field) whose source names it there. Looks through all of them."""
+    found: list[tuple[str, str, str]] = []
+    for sync, word in syncs.items():
+        said = {f'"{word}":"{one}"': one for one in ids}
+        asked = select(message.c.source_id, message.c.payload).where(message.c.sync == sync)
+        for row in connection.execute(asked.where(or_(*(message.c.payload.contains(it) for it in said)))):
+            found += [(one, sync, row.source_id) for it, one in said.items() if it in row.payload]
+    return _gathered(connection, found)
+
+
+def _gathered(connection: Connection, found: Iterable[tuple[str, str, str]]) -> dict[str, list[Link]]:
+    pairs: dict[str, set[tuple[str, str]]] = {}
+    for key, *pair in found:
+        pairs.setdefault(key, set()).add((pair[0], pair[1]))
+    known = find(connection, {pair for own in pairs.values() for pair in own})
+    return {key: [known[pair] for pair in sorted(own) if pair in known] for key, own in pairs.items()}
 
 
 def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:
@@ -115,6 +135,12 @@ def _save(dialect: str) -> Any:
     statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(link)
     fresh = {name: statement.excluded[name] for name in _NEW}
     return statement.on_conflict_do_update(index_elements=["sync", "source_id"], set_=fresh)
+
+
+def learn(writing: Writing, known: Link, parts: Mapping[str, Any]) -> None:
+    """Keep other *parts* of a link, if nobody has stored it since it was read as *known*."""
+    mine = (link.c.sync == known.sync, link.c.source_id == known.source_id, link.c.updated_at == known.kept_at)
+    writing.connection.execute(update(link).where(*mine).values(parts=plain.dumps(parts)))
 
 
 def remove(writing: Writing, sync: str, source_id: str) -> None:

@@ -8,17 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
-from bridge.ledger import plain
-from bridge.ledger.models import HELD, audit, message
+from bridge.ledger.models import HELD, OPEN, audit, message
 
 SHOWN = 200  # entries of a timeline, the newest
-# SuiteTalk's words for orders with which accounting is done, and what its pages call them.
-CLOSED = (
-    "_fullyBilled", "_closed", "_cancelled", "_rejectedBySupervisor",
-    "Billed", "Fully Billed", "Closed", "Cancelled", "Rejected by Supervisor",
-)  # fmt: skip
 INNER = ("status", "balance")  # the bridge's own write-backs
 
 
@@ -47,10 +41,10 @@ def mirrors(connection: Connection, netsuite_ids: Sequence[str]) -> list[Row[Any
     return list(found.values())
 
 
-def are_closed(connection: Connection, netsuite_ids: Sequence[str]) -> set[str]:
-    """Return those of these orders that NetSuite was last read to be done with; one never read counts as open."""
-    found = {row.source_id: plain.loads(row.payload).get("source", {}) for row in mirrors(connection, netsuite_ids)}
-    return {one for one, source in found.items() if source.get("orderStatus", source.get("status")) in CLOSED}
+def count_open(connection: Connection, lane: str, syncs: Sequence[str]) -> int:
+    """Return how many messages of *syncs* are on their way in *lane*."""
+    query = select(func.count()).where(message.c.queue == lane, message.c.sync.in_(syncs), message.c.state.in_(OPEN))
+    return int(connection.execute(query).scalar_one())
 
 
 def timeline(connection: Connection, source_ids: Sequence[str]) -> list[Row[Any]]:

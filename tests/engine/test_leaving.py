@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge import operating
+from bridge.ledger import lanes, marks
 from bridge.mapping import Syncs, gates
 from bridge.ports import Received
 from bridge.sweep import sweep
@@ -92,6 +93,38 @@ def test_with_an_order_that_is_not_closed_it_stays_active(house, funded):
     assert {it.code for it in (customer, vendor)} == {"DELETED_WITH_SOMETHING_OPEN"}
     assert "SO1001" in customer.reason
     assert is_inactive(house, "customer") == is_inactive(house, "vendor") == [None]
+
+
+def test_the_vendor_of_a_broker_to_whom_a_commission_is_owed_stays_active(house):
+    broker, account = house.account("Broker"), house.account()
+    house.application(account, Broker__c=broker, Commission_Amount__c="500.00")
+    application = house.application(account, Broker__c=broker, Commission_Amount__c="500.00")
+    house.push(broker, account, application)
+    assert house.states("broker_commission", application) == ["delivered"]
+
+    deleted(house, broker)
+
+    assert house.message("vendor", broker).code == "DELETED_WITH_SOMETHING_OPEN"
+    assert "Broker commission" in house.message("vendor", broker).reason
+    (vendor,) = [it for it in house.made("vendor") if it.external_id == f"sf-ven-{broker}"]
+    assert vendor.fields.get("isInactive") is None
+
+
+def test_what_is_still_on_its_way_counts_as_open(house):
+    account = house.account()
+    house.push_one(account)
+    application = house.application(account)
+    house.ns.faults.add("maintenance", operation="upsert*", record="salesOrder", count=9)
+    house.receive(application)
+    house.drain()
+    without_children(house, application)
+    with house.ledger.write() as writing:
+        marks.end_pause(writing, "*netsuite", actor="test")
+        lanes.reopen(writing.connection, ("customer",), writing.now)
+
+    deleted(house, account)
+
+    assert "more on the way" in (house.message("customer", account).reason or "")
 
 
 def test_when_its_orders_were_read_as_closed_both_become_inactive(house, funded):

@@ -245,6 +245,7 @@ def test_two_writers_never_lose_an_edit(house, steps):
     house.push_one(account)
 
     for (who, value), is_pushed in steps:
+        house.clock.advance(minutes=3)  # as people do, not as a circle of automations
         if who == "salesforce":
             model.ours = value
             house.sf.update(account, Phone=value)
@@ -263,3 +264,27 @@ def test_two_writers_never_lose_an_edit(house, steps):
 
         assert customer(house).fields["phone"] == model.theirs
         assert (house.message("customer", account).state == "rejected") == (model.waits is not None)
+
+
+def test_what_a_pull_has_shown_in_salesforce_may_be_changed_there(house):
+    """Whoever changes it then has seen what accounting made of it."""
+    shared(house, "memo", sync="sales_order")
+    account = house.account()
+    oven = house.application(account)
+    house.push(account, oven)
+    (order,) = house.made("salesOrder")
+    house.clock.advance(minutes=10)
+    with house.ns.lock:
+        order.fields["memo"] = "as accounting says"
+        house.ns.store.changed(order)
+    house.clock.advance(minutes=10)
+    before = house.links()["sales_order", oven]
+
+    house.pull("sales_order_mirror")
+    after = house.links()["sales_order", oven]
+
+    assert "as accounting says" not in before.parts
+    assert "as accounting says" in after.parts
+    assert (after.version, after.fingerprint, after.updated_at) == (
+        before.version, before.fingerprint, before.updated_at,
+    )  # fmt: skip

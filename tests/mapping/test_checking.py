@@ -131,3 +131,18 @@ def test_whose_a_field_is_stands_in_the_table_of_the_mapping():
     assert told["phone"] == "text Phone; shared: written only while NetSuite has not changed it"
     assert told["fax"] == "text Fax; NetSuite's once the record exists"
     assert told["companyName"] == "text Name, at most 83, required"
+
+
+def test_a_scope_is_read_shown_and_checked_like_a_gate(check):
+    scope = '[[sync.customer.scope]]\nfield = "{}"\noperator = "is in"\nvalues = ["Food"]\n'
+    _, syncs = read(BASE + scope.format("Industry"))
+    push = syncs.pushes["customer"]
+
+    assert "Industry" in push.reads()
+    assert tables.gates(push)[0] == "Industry is in Food (its scope)"
+    assert push.outside({"Industry": "Retail"}, syncs.context) == "Industry is Retail, needs Food"
+    assert push.outside({"Industry": "Food"}, syncs.context) is None
+    assert check(scope.format("Industry")) == []
+    ((name, sentence, breaks),) = check(scope.format("Nonsense__c"))
+    assert (name, breaks) == ("Nonsense__c", True)
+    assert "asked for by a gate" in sentence

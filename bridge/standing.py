@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, and_, func, select
 
+from bridge.ledger.direct import Direct
 from bridge.ledger.links import of_source
 from bridge.ledger.many import among
 from bridge.ledger.models import HELD, message
@@ -26,7 +27,7 @@ CONFIRM = "confirm:"  # before a sync's name: messages that say nothing about th
 _TOP = (
     select(message.c.sync, message.c.source_id, func.max(message.c.version).label("version"))
     .where(among(message.c.source_id, "ids"))
-    .where(message.c.sync.not_in((SYNC, BALANCE)), message.c.sync.not_like(f"{CONFIRM}%"))
+    .where(message.c.sync != SYNC, message.c.sync != BALANCE, message.c.sync.not_like(f"{CONFIRM}%"))
     .group_by(message.c.sync, message.c.source_id)
     .subquery()
 )
@@ -34,9 +35,13 @@ _SHOWN = (
     "id", "sync", "source_kind", "source_id", "state", "version", "modified_at", "waits_for", "due_at", "write_back",
     "code", "reason", "who", "field",
 )  # fmt: skip
-_NEWEST = select(*(message.c[name] for name in _SHOWN)).join(
-    _TOP,
-    and_(message.c.sync == _TOP.c.sync, message.c.source_id == _TOP.c.source_id, message.c.version == _TOP.c.version),
+_NEWEST = Direct(
+    select(*(message.c[name] for name in _SHOWN)).join(
+        _TOP,
+        and_(
+            message.c.sync == _TOP.c.sync, message.c.source_id == _TOP.c.source_id, message.c.version == _TOP.c.version
+        ),
+    )
 )
 # Held, and a record is in NetSuite all the same that is not kept up to date: a person must see that.
 STAYS = ("GATE_CLOSED_AFTER", "MERGED_AWAY", "OUT_OF_SCOPE_AFTER")
@@ -94,8 +99,8 @@ class Standing:
 
 def standing(connection: Connection, ids: Sequence[str], url: NewUrl = lambda ref: None) -> dict[str, Standing]:
     """Return the standing of every record of *ids* that the ledger knows."""
-    rows: dict[tuple[str, str], Row[Any]] = {}
-    for row in connection.execute(_NEWEST, {"ids": list(ids)}):
+    rows: dict[tuple[str, str], Any] = {}
+    for row in _NEWEST.rows(connection, ids=list(ids)):
         known = rows.get((row.sync, row.source_id))
         if known is None or (known.modified_at, known.id) < (row.modified_at, row.id):
             rows[row.sync, row.source_id] = row

@@ -26,6 +26,7 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
 from bridge.ledger import audit
 from bridge.ledger import desk_models as desk_models  # its tables belong to the same metadata
+from bridge.ledger.direct import at_once
 
 Result = TypeVar("Result")
 _random = random.SystemRandom()
@@ -152,15 +153,11 @@ class Ledger:
         def _begin(connection: Connection) -> None:
             options = connection.get_execution_options()
             if options.get("writes"):
-                began = connection.exec_driver_sql(begin_at, execution_options={"no_parameters": True})
-                connection.info["began_at"] = began.scalar_one().astimezone(UTC)
+                # PostgreSQL prepares single statements only.
+                [[began_at]] = at_once(connection, begin_at, None, prepare=False)
+                connection.info["began_at"] = began_at.astimezone(UTC)
             else:
                 connection.exec_driver_sql(_PG_BEGIN_STILL if options.get("still") else "BEGIN")
-
-        @event.listens_for(engine, "do_execute_no_params")
-        def _unprepared(cursor: Any, statement: str, context: Any) -> bool:
-            cursor.execute(statement, prepare=False)  # PostgreSQL prepares single statements only
-            return True
 
         @event.listens_for(engine, "checkout")
         def _ping(raw: Any, record: Any, proxy: Any) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import many
+from bridge.ledger.direct import Direct
 from bridge.ledger.models import audit, audit_head, link, message
 
 CHAINS = 16
@@ -57,7 +58,7 @@ CALLED = 2_000  # messages of one call that are looked at
 LOOKED_AT = 20_000  # rows about one record that are looked through for the newest
 STEP = 10_000  # messages whose rows are looked for in one statement
 _TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
-_TAKE_FREE, _TAKE_FIRST = _TAKE.with_for_update(skip_locked=True), _TAKE.with_for_update()
+_TAKE_FREE, _TAKE_FIRST = Direct(_TAKE.with_for_update(skip_locked=True)), Direct(_TAKE.with_for_update())
 _MOVE = (
     update(audit_head)
     .where(audit_head.c.chain == bindparam("c"))
@@ -97,9 +98,9 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
     if not entries:
         return
     is_postgresql = connection.dialect.name == "postgresql"
-    head = connection.execute(_TAKE_FREE if is_postgresql else _TAKE).first()
+    head = _TAKE_FREE.first(connection)  # SQLite has no such locks, nor needs them
     if head is None:  # every chain is in use just now: wait for the first
-        head = connection.execute(_TAKE_FIRST).one()
+        [head] = _TAKE_FIRST.rows(connection)
     chain, seq, previous = head
     rows = []
     moment = at.astimezone(UTC).isoformat()

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, Select, bindparam, delete, or_, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
+from bridge.ledger.direct import Direct
 from bridge.ledger.models import link, message
 
 _BY_SOURCE = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.source_id, "ids"))
 _BY_TARGET = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.target_id, "ids"))
-_OF_SOURCES = select(link).where(many.among(link.c.source_id, "ids"))
+_OF_SOURCES = Direct(select(link).where(many.among(link.c.source_id, "ids")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _select(connection: Connection, statement: Select[Any], pairs: Iterable[tupl
 
 def of_source(connection: Connection, source_ids: Sequence[str]) -> list[Link]:
     """Return every link of the Salesforce records *source_ids*, whatever the sync."""
-    return [_link(row) for row in connection.execute(_OF_SOURCES, {"ids": list(source_ids)})]
+    return [_link(row) for row in _OF_SOURCES.rows(connection, ids=list(source_ids))]
 
 
 _NEW = (

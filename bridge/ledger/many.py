@@ -20,7 +20,6 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
-    CursorResult,
     Dialect,
     Table,
     Text,
@@ -31,6 +30,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from bridge.ledger.direct import run
 from bridge.ledger.models import Instant, as_text
 
 
@@ -83,17 +83,17 @@ def insert(
     common: Mapping[str, Any] | None = None,
     tail: str = "",
     first: tuple[str, tuple[Any, ...]] = ("", ()),
-) -> CursorResult[Any]:
+) -> list[Any]:
     """Store *rows* of the columns *names*, in their order; the columns of *common* have one value for all rows.
 
-    *tail* is what follows in SQL: ``ON CONFLICT …``, and on PostgreSQL ``RETURNING …``. *first* is PostgreSQL's
-    ``WITH …`` and its values, done in the same statement.
+    *tail* is what follows in SQL: ``ON CONFLICT …``, and on PostgreSQL ``RETURNING …``, whose rows are returned.
+    *first* is PostgreSQL's ``WITH …`` and its values, done in the same statement.
     """
     same = common or {}
     if connection.dialect.name == "postgresql":
         given = orjson.dumps([dict(zip(_KEYS, row, strict=False)) for row in rows]).decode()
         statement = f"{first[0]} {_recordset(table, names, tuple(same), tail)}"
-        return connection.exec_driver_sql(statement, (*first[1], *same.values(), given))
+        return run(connection, statement, (*first[1], *same.values(), given), returns=" RETURNING " in tail)
     moments = _moments(table, names)
     last = [as_text(it) if isinstance(it, datetime) else it for it in same.values()]
     values = []
@@ -102,7 +102,7 @@ def insert(
         for place in moments:
             one[place] = one[place] and as_text(one[place])
         values.append(tuple(one))
-    return connection.exec_driver_sql(_values(table, (*names, *same), tail), values)
+    return run(connection, _values(table, (*names, *same), tail), values, each=True)
 
 
 _KEYS = "abcdefghijklmnopqrstuvwxyz"  # short names of the columns on their way: they are repeated in every row

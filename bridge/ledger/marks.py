@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many
+from bridge.ledger.direct import Direct
 from bridge.ledger.models import call, occurrence, pause, watermark
 
 RARE = timedelta(hours=2)  # between two runs of a job that people would miss
@@ -35,13 +36,13 @@ class Pause:
     reason: str
 
 
-_PAUSES = select(pause)
-_PAUSES_KEPT = _PAUSES.order_by(pause.c.scope).with_for_update(read=True, key_share=True)
+_PAUSES = Direct(select(pause))
+_PAUSES_KEPT = Direct(select(pause).order_by(pause.c.scope).with_for_update(read=True, key_share=True))
 
 
 def pauses(connection: Connection, *, keep: bool = False) -> list[Pause]:
     """Return what is paused. *keep* lets nobody end these pauses until this transaction has ended."""
-    found = connection.execute(_PAUSES_KEPT if keep else _PAUSES)
+    found = (_PAUSES_KEPT if keep else _PAUSES).rows(connection)
     return [Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in found]
 
 
@@ -186,7 +187,7 @@ class Seen:
 
 
 _CALL = ("org", "id", "body_hash", "correlation")
-_CALLS = select(call).where(many.among(call.c.org, "orgs"), many.among(call.c.id, "ids"))
+_CALLS = Direct(select(call).where(many.among(call.c.org, "orgs"), many.among(call.c.id, "ids")))
 
 
 def open_calls(writing: Writing, new: Sequence[Seen]) -> dict[tuple[str, str], Seen]:
@@ -198,9 +199,9 @@ def open_calls(writing: Writing, new: Sequence[Seen]) -> dict[tuple[str, str], S
     if connection.dialect.name == "postgresql":
         once += " RETURNING org"
     done = many.insert(connection, call, _CALL, rows, {"received_at": writing.now}, once)
-    if done.returns_rows and len(done.all()) == len(new):
+    if len(done) == len(new):
         return {(it.org, it.id): it for it in new}
-    found = connection.execute(_CALLS, {"orgs": {it.org for it in new}, "ids": [it.id for it in new]})
+    found = _CALLS.rows(connection, orgs={it.org for it in new}, ids=[it.id for it in new])
     return {(row.org, row.id): Seen(row.org, row.id, row.body_hash, row.correlation) for row in found}
 
 

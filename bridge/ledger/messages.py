@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from sqlalchemy import (
 )
 
 from bridge.ledger import Writing, lanes, many
+from bridge.ledger.direct import Direct, run
 from bridge.ledger.models import DELIVERED, OPEN, PENDING, SENDING, UNCERTAIN, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
@@ -92,11 +94,13 @@ _WAITING = select(
     message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
     message.c.waits_for,
 ).where(many.among(message.c.waits_for, "names"))  # fmt: skip
-_WANTED = union(
-    select(message.c.waits_for).where(many.among(message.c.waits_for, "names")),
-    select(link.c.sync + ":" + link.c.source_id).where(
-        many.among(link.c.sync, "syncs"), many.among(link.c.source_id, "ids")
-    ),
+_WANTED = Direct(
+    union(
+        select(message.c.waits_for.label("name")).where(many.among(message.c.waits_for, "names")),
+        select((link.c.sync + ":" + link.c.source_id).label("name")).where(
+            many.among(link.c.sync, "syncs"), many.among(link.c.source_id, "ids")
+        ),
+    )
 )
 # What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
 _LONGEST = {"code": 80, "who": 20, "field": 80, "target_kind": 60, "target_id": 40}
@@ -127,9 +131,9 @@ _GIVEN = (
     "origin", "actor", "correlation", "forced", "write_back", "waits_for",
 )  # fmt: skip
 _ONCE = "ON CONFLICT (sync, source_id, version, modified_at) DO NOTHING"
-_TOLD = ("id", "sync", "source_id", "version", "lane", "actor", "origin", "correlation")
-_LAST = text("SELECT max(seq) FROM sqlite_sequence WHERE name = 'message'")
-_SINCE = text(f"SELECT {', '.join(_TOLD)} FROM message WHERE id > :last ORDER BY id")  # noqa: S608 - our own names
+_Told = namedtuple("_Told", "id sync source_id version lane actor origin correlation")
+_LAST = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'message'"
+_SINCE = f"SELECT {', '.join(_Told._fields)} FROM message WHERE id > ? ORDER BY id"  # noqa: S608 - our own names
 
 
 def begin(writing: Writing, new: Sequence[New], correlation: str, waits: Mapping[str, str | None]) -> dict[str, int]:
@@ -187,7 +191,7 @@ def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut:
 
 def _store(
     writing: Writing, new: Sequence[New], correlation: str, waits: Mapping[str, str | None], **state: Any
-) -> Sequence[Row[Any]]:
+) -> Sequence[_Told]:
     connection = writing.connection
     rows = [
         (
@@ -199,12 +203,12 @@ def _store(
     ]  # fmt: skip
     common = {**state, "crashes": 0, "created_at": writing.now}
     if connection.dialect.name == "postgresql":
-        told = f"{_ONCE} RETURNING {', '.join(_TOLD)}"
-        return many.insert(connection, message, _GIVEN, rows, common, told).all()
+        told = f"{_ONCE} RETURNING {', '.join(_Told._fields)}"
+        return [_Told(*it) for it in many.insert(connection, message, _GIVEN, rows, common, told)]
     # SQLite's driver returns nothing of many rows. But it has one writer at a time, and never uses a number twice.
-    last = connection.execute(_LAST).scalar() or 0
+    [(last,)] = run(connection, _LAST, ())
     many.insert(connection, message, _GIVEN, rows, common, _ONCE)
-    return connection.execute(_SINCE, {"last": last}).all()
+    return [_Told(*it) for it in run(connection, _SINCE, (last or 0,))]
 
 
 def _say_repeated(
@@ -229,7 +233,7 @@ def wanted(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tupl
         return set()
     names = {f"{sync}:{source_id}": (sync, source_id) for sync, source_id in pairs}
     asked = {"names": list(names), "syncs": {sync for sync, _ in pairs}, "ids": [it for _, it in pairs]}
-    return {names[it] for it in connection.execute(_WANTED, asked).scalars() if it in names}
+    return {names[it] for (it,) in _WANTED.rows(connection, **asked) if it in names}
 
 
 def newest(connection: Connection, source_ids: Sequence[str], syncs: Iterable[str]) -> dict[str, tuple[int, datetime]]:

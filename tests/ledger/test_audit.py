@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from bridge import ledger as ledger_module
 from bridge import watching
-from bridge.ledger import Ledger, audit, links
+from bridge.ledger import Ledger, audit, direct, links
 from bridge.ledger.links import Link
 from bridge.ledger.models import audit as rows
 from bridge.ledger.models import audit_head
@@ -55,10 +56,17 @@ def test_what_is_written_while_the_trail_is_read_does_not_look_put_there(written
     assert found == []
 
 
-def test_a_transaction_asks_little_beside_its_own_questions(written):
+def test_a_transaction_asks_little_beside_its_own_questions(written, monkeypatch):
     """Each question is a round trip on PostgreSQL, for every save."""
-    asked = []
+    asked, at_once = [], direct.at_once
     event.listen(written.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+
+    def counted(connection, text, *given, **how):
+        asked.append(text)
+        return at_once(connection, text, *given, **how)
+
+    for module in (direct, ledger_module):
+        monkeypatch.setattr(module, "at_once", counted)
 
     with written.write() as writing:
         writing.say("received", "005user", sync="customer", source_id="001-late", message_id=5)

@@ -323,17 +323,23 @@ def choose(
     reason: Annotated[str, typer.Option(help="For the audit.")] = "",
 ) -> None:
     """Choose one side's value of fields that were changed in Salesforce and in NetSuite, and send the rest."""
-    from bridge import handling
-    from bridge.errors import Rejected
+    from bridge.cli_desk import choose as choose_now
 
-    with _open() as bridge:
-        try:
-            said = handling.at_once(bridge.engine, "choose", messages, value=side, reason=reason, actor="operator")
-        except Rejected as error:
-            fail(error.message)
-        out.print(said)
-        while bridge.engine.deliver(most=50):
-            pass
+    with _open(writes=True) as bridge:
+        choose_now(bridge, side, messages, reason)
+
+
+@app.command()
+def adopt(
+    message: Annotated[int, typer.Argument(help="The number of a message, as the console shows it.")],
+    netsuite_id: Annotated[str | None, typer.Option("--id", help="Which of those that are listed.")] = None,
+    reason: Annotated[str, typer.Option(help="For the audit.")] = "",
+) -> None:
+    """List who has the name in NetSuite already; with --id, make that one the record's own, and send it."""
+    from bridge.cli_desk import adopt as adopt_now
+
+    with _open(writes=True) as bridge:
+        adopt_now(bridge, message, netsuite_id, reason)
 
 
 @app.command()

@@ -294,7 +294,7 @@ def affected(
     """Count and sum what was sent by one version of the mapping: what a mistake there has touched."""
     from decimal import Decimal
 
-    from bridge import handling
+    from bridge import weighing
     from bridge.ledger import audit, configuration, messages
 
     count: dict[str, set[str]] = {}
@@ -308,7 +308,7 @@ def affected(
                 count[row.sync].add(row.source_id)
             for sync in dict.fromkeys(row.sync for row in new):
                 own = messages.by_ids(connection, [row.message_id for row in new if row.sync == sync])
-                for currency, amount in handling.sums(bridge.engine.syncs, own).items():
+                for currency, amount in weighing.sums(bridge.engine.syncs, own).items():
                     sums[sync, currency] = sums.get((sync, currency), Decimal(0)) + amount
     if not count:
         out.print(f"Nothing was sent by the mapping {version}.")

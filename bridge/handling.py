@@ -16,20 +16,20 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from bridge import editing, sharing
+from bridge import adopting, editing, sharing
 from bridge.carrying import Stream
 from bridge.delivery import Delivery
-from bridge.errors import Rejected
+from bridge.errors import BridgeError, Rejected
 from bridge.ledger import Writing, lanes, messages, plain, triage
 from bridge.ledger.models import DEFERRED, DISMISSED, HELD, NEEDS_PERSON, OPEN, PENDING, message
 from bridge.ledger.triage import Plan
-from bridge.mapping import Pull, Syncs
 from bridge.operating import reopen
 from bridge.ports import Record, Ref
 from bridge.preparing import write_back
 from bridge.pulling import Taken, read_one, store
 from bridge.receiving import accept, as_received
 from bridge.recording import release
+from bridge.weighing import sums
 
 ACTIONS: Mapping[str, str] = {
     "retry": "Send again as stored",
@@ -37,45 +37,18 @@ ACTIONS: Mapping[str, str] = {
     "hold": "Hold",
     "dismiss": "Dismiss",
     "edit": "Correct a value and send",
+    "adopt": "Adopt and send",
     "choose": "Choose a side and send",
     "assign": "Assign",
     "tag": "Tag",
 }
 CONFIRMED = "This was confirmed already."
 HARMLESS = ("assign", "tag", "hold")  # they move no money, so nobody else must agree
+ONE_BY_ONE = ("edit", "adopt")
 MOST = 10_000  # messages in one plan
 STEP = 200  # messages in one transaction, so that saves do not wait for a long one
 
 IsNeeded = Callable[[int, dict[str, Decimal]], bool]
-
-
-def worth(syncs: Syncs, row: Row[Any]) -> tuple[str, Decimal] | None:
-    """Return the currency and the amount that wait with a message, None where it is about no money."""
-    sync = syncs.pushes.get(row.sync) or syncs.pulls.get(row.sync)
-    if sync is None or sync.worth is None:
-        return None
-    source: Any = plain.loads(row.payload)
-    if isinstance(sync, Pull):
-        source = source.get("source", {})
-    amount = sync.worth(source, syncs.context.site)
-    currency = (
-        source.get("CurrencyIsoCode")
-        or source.get("Currency__c")
-        or source.get("currency")
-        or syncs.context.site.get("currency")
-    )
-    named = currency.name if isinstance(currency, Ref) else currency
-    return None if amount is None else (str(named or ""), amount)
-
-
-def sums(syncs: Syncs, rows: Sequence[Row[Any]]) -> dict[str, Decimal]:
-    """Return what messages are worth together, by currency."""
-    found: dict[str, Decimal] = {}
-    for row in rows:
-        got = worth(syncs, row)
-        if got is not None:
-            found[got[0]] = found.get(got[0], Decimal(0)) + got[1]
-    return found
 
 
 def draft(
@@ -111,9 +84,11 @@ def draft(
     if not rows:
         raise Rejected("None of these messages exists any more.", code="NOTHING_CHOSEN")
     found = sums(engine.syncs, rows)
+    if action in ONE_BY_ONE and len(rows) > 1:  # what would be sent is shown of one, and looked at for its limits
+        raise Rejected("Correct, or adopt for, one message at a time.", code="TOO_MANY_CHOSEN")
+    if action == "adopt":
+        value = adopting.chosen(engine, rows[0], value or "")
     if action == "edit":
-        if len(rows) > 1:  # what would be sent is shown of one, and looked at for the limits of one
-            raise Rejected("Correct one message at a time.", code="TOO_MANY_CHOSEN")
         found = _larger(found, _edited_sums(engine, rows[0], value or ""))
     known = [row.id for row in rows]
     is_guarded = action not in HARMLESS and guard(len(known), found)
@@ -204,6 +179,7 @@ def _about(plan: Plan) -> str:
 
 def _done(plan: Plan, count: int) -> str:
     words = {"retry": "on their way again", "fresh": "read anew and on their way", "edit": "corrected and on their way",
+             "adopt": "adopted and on their way",
              "choose": "decided and on their way", "hold": "held", "dismiss": "dismissed", "assign": "assigned",
              "tag": "tagged"}  # fmt: skip
     left = len(plan.ids) - count
@@ -214,8 +190,14 @@ def _done(plan: Plan, count: int) -> str:
 def carry_out(engine: Delivery, plan: Plan, *, actor: str) -> int:
     """Do what an approved plan says, and return to how many messages it was done."""
     count = 0
-    for start in range(0, len(plan.ids), STEP):
-        count += _DO[plan.action](engine, plan, plan.ids[start : start + STEP], actor)
+    try:
+        for start in range(0, len(plan.ids), STEP):
+            count += _DO[plan.action](engine, plan, plan.ids[start : start + STEP], actor)
+    except BridgeError:
+        # It did not come to that: whoever confirmed or approved it can do so once more.
+        back = triage.WAITING if plan.is_guarded else triage.DRAFTED
+        engine.ledger.commit(lambda writing: triage.move(writing, plan.id, triage.APPROVED, back))
+        raise
 
     def work(writing: Writing) -> None:
         triage.finished(writing, plan.id, count)
@@ -411,6 +393,7 @@ _DO: Mapping[str, Callable[[Delivery, Plan, Sequence[int], str], int]] = {
     "hold": _hold,
     "dismiss": _dismiss,
     "edit": _edit,
+    "adopt": adopting.adopt,
     "choose": _choose,
     "assign": _assign,
     "tag": _tag,

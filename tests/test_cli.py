@@ -370,6 +370,25 @@ def test_errors_lists_causes_and_replay_sends_again(bridge: Run, systems: System
     )
 
 
+def test_adopt_lists_who_has_the_name_and_takes_the_one_that_is_said(bridge: Run, systems: Systems) -> None:
+    name = f"Acme {time.monotonic_ns()}"
+    there = systems.netsuite.admin.create("customer", companyName=name, subsidiary="1")
+    account = systems.save(Name=name)
+    bridge("push", "Account", account)
+    number = re.findall(r"│ +(\d+) +│$", bridge("errors")[1], re.MULTILINE)[-1]
+
+    code, text = bridge("adopt", number)
+    wrong = bridge("adopt", number, "--id", "1")
+    adopted = bridge("adopt", number, "--id", there.id, "--reason", "same")
+
+    assert (code, there.id in text, name in text) == (0, True, True)
+    assert wrong == (1, "✗ NetSuite has no such record of this name any more.\n")
+    assert adopted == (0, "1 of 1 adopted and on their way.\n")
+    assert there.external_id == f"sf-cus-{account}"
+    assert bridge("adopt", number) == (1, "✗ Nothing can be adopted for this message.\n")
+    assert bridge("adopt", "999999") == (1, "✗ There is no message 999999.\n")
+
+
 def test_a_side_is_chosen_where_both_changed_a_shared_field(
     bridge: Run, systems: Systems, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

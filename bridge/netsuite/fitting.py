@@ -18,6 +18,7 @@ from typing import Any
 
 from bridge.errors import BridgeError, Rejected
 from bridge.netsuite.faults import TWICE
+from bridge.netsuite.kinds import NAMED
 from bridge.netsuite.names import Names
 from bridge.netsuite.offered import Offered
 from bridge.ports import Record, Ref, Written
@@ -88,9 +89,13 @@ class Fitting:
         """
         entity = _entity(record)
         if isinstance(outcome, Rejected) and outcome.code in TWICE:
-            name = record.ref.external_id
-            outcome.message += f" If it is the same one, give it the external id {name} by an import in NetSuite, then"
-            outcome.message += " send this again; else change the name."
+            if record.ref.kind in NAMED:
+                outcome.message += " If it is the same one, adopt it on the console's page of the message; else change"
+                outcome.message += " the name."
+            else:
+                name = record.ref.external_id
+                outcome.message += f" If it is the same one, give it the external id {name} by an import in NetSuite,"
+                outcome.message += " then send this again; else change the name."
             return outcome
         if isinstance(outcome, Rejected) and outcome.code == LOCKED:
             return self._locked(record, outcome)

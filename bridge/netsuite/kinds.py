@@ -13,6 +13,8 @@ from dataclasses import dataclass
 CUSTOM = "customrecord"  # script ids of custom record types start with it
 CURRENCY_FIELDS = ("currency", "custrecord_bc_currency")  # the second is that of the commission's record type
 
+NAMED = ("customer", "vendor", "contact")  # whose names must be unique, and which a person may adopt
+
 TRANSACTION_WEIGHT = 5
 ENTITY_WEIGHT = 2
 CUSTOM_WEIGHT = 1

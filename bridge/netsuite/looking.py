@@ -15,7 +15,7 @@ from typing import Any
 from bridge.errors import BridgeError, Misconfigured, Rejected
 from bridge.netsuite import envelopes
 from bridge.netsuite.codec import PACIFIC, clean
-from bridge.netsuite.kinds import KINDS
+from bridge.netsuite.kinds import KINDS, NAMED
 from bridge.netsuite.rates import NOT_PERMITTED
 from bridge.netsuite.reading import Reader, child
 from bridge.netsuite.wire import SearchPage, Wire
@@ -24,7 +24,6 @@ from bridge.ports import Period, Record, Ref, Written
 
 KEPT = timedelta(minutes=5)  # a period that was closed meanwhile refuses by itself; one that was opened is seen then
 PAGE = 1000
-NAMED = ("customer", "vendor", "contact")  # whose names must be unique, and which a person may adopt
 SHUT = {  # which lock of a period concerns which transactions: receivables, payables
     "arLocked": frozenset(("salesOrder", "estimate", "invoice", "creditMemo", "customerRefund", "customerPayment")),
     "apLocked": frozenset(("purchaseOrder", "vendorBill")),

@@ -46,6 +46,7 @@ RULES: Final[Mapping[str, frozenset[str]]] = {
     "messages": EVERYONE,
     "message": EVERYONE,
     "edit": HANDS,
+    "adopt": HANDS,
     "export": EXPORTERS,
     "new_plan": HANDS,
     "plan": EVERYONE,

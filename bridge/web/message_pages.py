@@ -14,8 +14,8 @@ from typing import Any
 from flask import Flask, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge import editing, handling, sharing
-from bridge.errors import Rejected
+from bridge import adopting, editing, handling, sharing, weighing
+from bridge.errors import BridgeError, Rejected
 from bridge.ledger import counting, exchanges, finding, plain, triage
 from bridge.ledger import desk as looking
 from bridge.ledger.finding import Wanted
@@ -101,12 +101,27 @@ def add(app: Flask, desk: Desk) -> None:
             edits=[(one, shown(plain.loads(one.before)), shown(plain.loads(one.after))) for one in edits],
             exchange=exchange,
             both=_both(row) if may("edit") else [],
-            worth=handling.worth(engine.syncs, row),
+            worth=weighing.worth(engine.syncs, row),
             page=desk.salesforce_page(row.source_kind, row.source_id) if push else None,
             there=None if push else desk.netsuite_page(row.source_kind, row.source_id),
             kind=obj(row.source_kind),
             is_settled=row.state not in OPEN,
+            is_adoptable=adopting.is_offered(engine, row),
         )
+
+    @app.get(f"{MESSAGE}/adopt")
+    def adopt(message_id: int) -> Page:
+        """Show who has the name in NetSuite, asked at this moment."""
+        with engine.ledger.read() as connection:
+            found = looking.history(connection, message_id)
+        if found is None:
+            abort(404)
+        try:
+            there = adopting.candidates(engine, found.row)
+        except BridgeError as error:
+            return redirect(url_for("message", message_id=message_id, said=error.message), code=303)
+        pages = [(it, desk.netsuite_page(it.kind, it.id)) for it in there]
+        return render_template("adopt.html", row=found.row, there=pages)
 
     @app.post(f"{MESSAGE}/edit")
     def edit(message_id: int) -> Page:

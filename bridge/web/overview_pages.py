@@ -12,7 +12,7 @@ from flask import Flask, render_template
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from bridge import handling
+from bridge import weighing
 from bridge.ledger import backlog, counting, finding, incidents, marks, plain, triage
 from bridge.ledger import desk as looking
 from bridge.ledger.models import NEEDS_PERSON, OPEN
@@ -69,7 +69,7 @@ def add(app: Flask, desk: Desk) -> None:
             bulk=[(it, _label(desk, it.sync)) for it in bulk],
             most_bulk=backlog.COUNTED,
             oldest=oldest,
-            oldest_worth=handling.worth(engine.syncs, oldest) if oldest is not None else None,
+            oldest_worth=weighing.worth(engine.syncs, oldest) if oldest is not None else None,
             delivered=sum(it.outcomes.get("delivered", 0) for it in hours),
             last_hours=sum(it.outcomes.get("delivered", 0) for it in hours[-2:]),
             waits=[(obj(_source(desk, sync)), _label(desk, sync), *times) for sync, times in waits.items()],
@@ -133,7 +133,7 @@ def _waiting(desk: Desk, connection: Connection) -> dict[str, dict[str, Decimal]
     """Return what is approved and not in NetSuite yet: for each kind of order, sums by currency."""
     syncs = desk.engine.syncs
     return {
-        f"{it.label or it.name} waiting": handling.sums(syncs, finding.waiting_of(connection, it.name, LOOKED_AT))
+        f"{it.label or it.name} waiting": weighing.sums(syncs, finding.waiting_of(connection, it.name, LOOKED_AT))
         for it in syncs.pushes.values()
         if it.target in ORDERS and it.worth is not None
     }

@@ -262,3 +262,30 @@ def test_both_values_of_a_shared_field_are_shown_and_a_button_chooses_one(compan
     assert "What NetSuite says counts." in words(plan.text)
     assert "1 of 1 decided and on their way." in words(done.text)
     assert made.fields["phone"] == "555-0909"
+
+
+def test_who_has_the_name_is_shown_and_adopted_by_a_button(company: Company, browser: Browser) -> None:
+    there = company.ns.admin.create("customer", companyName="Larch & Sons", subsidiary="1")
+    account = company.sf.insert("Account", Name="Larch & Sons")
+    company.sf.drain()
+    row = newest(company, "customer", account)
+    page = browser.get(f"/messages/{row.id}").text
+    shown = browser.get(f"/messages/{row.id}/adopt").text
+    plan = browser.post("/plans", follow=True, action="adopt", value=there.id, message=[str(row.id)], reason="same")
+    said = browser.post(f"{plan.url.removeprefix(browser.url).split('?')[0]}/confirm", follow=True).text
+
+    assert f"/messages/{row.id}/adopt" in page
+    assert f"Adopt {there.id}" in shown
+    assert f"custjob.nl?id={there.id}" in shown
+    assert "Larch &amp; Sons" in shown
+    assert "gets the bridge’s external id" in plan.text
+    assert "1 of 1 adopted and on their way." in unescape(said)
+    company.until(lambda: there.external_id == f"sf-cus-{account}")
+    company.until(lambda: newest(company, "customer", account).state == "delivered")
+    assert browser.get(f"/messages/{row.id}/adopt").status_code == 303
+
+
+def newest(company: Company, sync: str, source_id: str) -> Any:
+    with company.house.bridge.ledger.read() as connection:
+        query = select(message).where(message.c.sync == sync, message.c.source_id == source_id)
+        return connection.execute(query.order_by(message.c.id.desc()).limit(1)).one()

@@ -18,7 +18,7 @@ from wsgiref.types import WSGIApplication
 import requests
 from pydantic import SecretStr
 
-from bridge import configuring, courtesy, fitting, logs, operating, pinning, recovering, retaining, watching
+from bridge import configuring, courtesy, fitting, logs, operating, pinning, recovering, reopening, retaining, watching
 from bridge.alerts import Channel, Event, through_apprise, to_log, to_webhook
 from bridge.carriers import Carrier
 from bridge.carriers.embedded import Embedded
@@ -319,7 +319,8 @@ def run_job(bridge: Bridge, name: str) -> str:
         return sweep(bridge.engine).sentence()
     if name == "probe":
         operating.probe(bridge.engine)
-        return "asked what is paused"
+        opened = reopening.look(bridge.engine)
+        return f"asked what is paused{f'; {opened} go into reopened periods' if opened else ''}"
     if name in HOUSEKEEPING:
         return HOUSEKEEPING[name](bridge)
     now = bridge.netsuite.now()  # asked once for all kinds of the run

@@ -46,6 +46,10 @@ TOLD: dict[str, tuple[str, str]] = {
     "CRASHED_WHILE_SENDING": ("The bridge stopped while sending it; it looks the record up.", "nobody"),
     "SENT_ELSEWHERE": ("An earlier change of the record is being sent; this one follows.", "nobody"),
     "EARLIER_CHANGE_UNSURE": ("An earlier change of the record is being looked up; this one follows.", "nobody"),
+    "REDATED": (
+        "Its accounting period is closed; NetSuite has it on the first day of the next open one.",
+        "accounting",
+    ),
     "RECREATED": ("Its NetSuite record was gone and was made anew.", "accounting"),
     "WRONG_PASSWORD": ("Somebody gave a wrong password for a local account.", "administrator"),
     "WRONG_CODE": ("Somebody typed a code for a local account that was not of its second factor.", "administrator"),

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bridge import periods
 from bridge.comparing import agrees
 from bridge.errors import Rejected
 from bridge.ledger import links, plain, pulled
@@ -94,7 +95,7 @@ def last_sent(connection: Connection, syncs: Syncs, push: Push, one: Link) -> Re
         name: Ref(it.kind, id=ids[it.external_id]) if isinstance(it, Ref) and it.external_id in ids else it
         for name, it in made.fields.items()
     }
-    return Record(made.ref, fields)
+    return periods.as_dated(Record(made.ref, fields), one)
 
 
 def differences(sent: Record, found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

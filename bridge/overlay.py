@@ -49,6 +49,7 @@ def choices(site: Site) -> dict[str, Any]:
         "commission": site.netsuite.commission,
         "commission_account": site.netsuite.commission_account,
         "deleted_account": site.site.deleted_account,
+        "closed_period": site.netsuite.closed_period,
         "remittance_field": site.netsuite.remittance_field,
         "sale_tax_code": site.tax.sale_code,
         "purchase_tax_code": site.tax.purchase_code,

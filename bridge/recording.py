@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, select
 
-from bridge import confirming, sharing, totals
+from bridge import confirming, periods, rereading, sharing, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, marks, messages, plain
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
-from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, SENDING, UNCERTAIN, attempt, message
+from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, SENDING, UNCERTAIN, message
 from bridge.mapping import Pull, Push, Syncs
 from bridge.matching import in_suspense
 from bridge.mirroring import made_name
-from bridge.outcome import AGAIN_IF_CHANGED, CHANGED, HORIZON, TRIES, resolve_after, retry_after, throttle_after
+from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import write_back
 from bridge.sending import Sent
@@ -107,7 +106,15 @@ def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs)
     changes.flush()
     links.save(writing, new)
     _arrived(writing, straight)
-    counting.remit(writing, [row for it in sent if it.work.row.lane in held for row in _remitted(it)])
+    counting.remit(
+        writing,
+        [
+            one
+            for it in sent
+            if it.work.row.lane in held and isinstance(it.outcome, Written) and it.work.row.sync != totals.SYNC
+            for one in totals.remitted(it.work.sync, it.work.row.source_id, it.work.records)
+        ],
+    )
     told = [it for it in sent if it.work.row.lane in held]
     close_older(writing, [it.work.row for it in told if isinstance(it.outcome, Written)])
     exchanges.keep(writing, list(_exchanges(told)))
@@ -206,7 +213,7 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     changes.attempted(row, work.lease.epoch, how, detail=warnings, sent_at=work.sent_at)
     changes.set(
         row, DELIVERED, action=how, target_kind=ref.kind, target_id=str(target_id), waits_for=work.unled,
-        code="RECREATED" if how == "recreated" else None, attempts=row.attempts + 1, sent_at=work.sent_at,
+        **_notice(writing, work, how), attempts=row.attempts + 1, sent_at=work.sent_at,
         before=known.fingerprint if known else None, after=work.fingerprint or None,
     )  # fmt: skip
     if work.sync is None or row.sync == totals.SYNC:
@@ -214,6 +221,9 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
     parts: dict[str, Any] = work.parts or (known.parts if known else {})
     if isinstance(work.sync, Pull):
         parts = {"keys": work.keys, "rows": work.rows, "parents": _parents(work), **_amounts(writing, work)}
+    parts = {name: it for name, it in parts.items() if name != "dated"}
+    if work.dated:
+        parts["dated"] = dict(work.dated)
     shared = work.shared if work.shared is not None else known.parts.get("shared") if known else None
     if shared:
         parts = {**parts, "shared": shared}
@@ -231,6 +241,21 @@ def _delivered(writing: Writing, changes: messages.Changes, it: Sent) -> list[Li
             parts,
         )
     ]
+
+
+def _notice(writing: Writing, work: Work, how: str) -> dict[str, Any]:
+    """Return what is told of a write that came to something else than was asked for; a new day is audited too."""
+    if how == "recreated":
+        return {"code": "RECREATED"}
+    if not work.dated:
+        return {}
+    row, words = work.row, periods.sentence(work.dated)
+    if work.link is None or work.link.parts.get("dated") != work.dated:
+        writing.say(
+            "redated", "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id, correlation=row.correlation,
+            code=periods.CODE, detail=words,
+        )  # fmt: skip
+    return {"code": periods.CODE, "reason": words, "who": "accounting"}
 
 
 def _parents(work: Work) -> list[str]:
@@ -256,29 +281,6 @@ def _amounts(writing: Writing, work: Work) -> dict[str, Any]:
     waiting = in_suspense(work.sync, work.records)
     since = known.get("suspended_at") or writing.now
     return {"amounts": amounts, **({"suspense": waiting, "suspended_at": since} if waiting else {})}
-
-
-def _remitted(it: Sent) -> Iterator[dict[str, Any]]:
-    """Yield what a payment's rows say that was remitted, for plots and for the page of an Application."""
-    pull = it.work.sync
-    if not isinstance(it.outcome, Written) or not isinstance(pull, Pull) or pull.totals is None:
-        return
-    if it.work.row.sync == totals.SYNC:
-        return
-    for one in it.work.records:
-        fields = one.fields
-        if one.ref.kind != pull.target or fields.get(pull.totals.amount) is None:
-            continue
-        parent, day = fields.get(pull.totals.parent), fields.get(pull.totals.order[0])
-        yield {
-            "row_key": str(one.ref.external_id),
-            "application_id": str(parent.id) if isinstance(parent, Ref) and parent.id else None,
-            "payment_id": it.work.row.source_id,
-            "number": fields.get("Payment_Number__c"),
-            "day": day.isoformat() if isinstance(day, date) else None,
-            "amount": fields[pull.totals.amount],
-            "currency": fields.get("Currency__c"),
-        }
 
 
 def _balances_to_renew(work: Work) -> list[tuple[str, str]]:
@@ -349,22 +351,10 @@ def _belongs_to(work: Work, syncs: Syncs) -> bool:
     return push is not None and any(isinstance(it, Ref) and it.kind == push.source for it in refs)
 
 
-def _times_changed(writing: Writing, row: Row[Any]) -> int:
-    """Return how often somebody had changed the record, since the message came or was opened anew."""
-    query = select(func.count()).where(
-        attempt.c.message_id == row.id, attempt.c.code.in_(CHANGED), attempt.c.finished_at >= row.created_at
-    )
-    return int(writing.connection.execute(query).scalar_one())
-
-
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:
     """Set what happens next. Returns the scope of a pause that this failure started."""
     row = work.row
-    if error.code in CHANGED and _times_changed(writing, row) >= AGAIN_IF_CHANGED:
-        error = Rejected(
-            "Somebody changes the record in NetSuite whenever it is sent; send it again when nobody has it open.",
-            code="EDITED_IN_NETSUITE", who="accounting", detail=error.detail,
-        )  # fmt: skip
+    error = rereading.judged(writing, row, error)
     changes.attempted(row, work.lease.epoch, error.outcome, error.code, error.detail, sent_at=work.sent_at)
     about: dict[str, Any] = {
         "sent_at": work.sent_at,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from bridge import applying, leaving, merging, sharing, totals
+from bridge import applying, leaving, merging, periods, sharing, totals
 from bridge.comparing import agrees
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.failpoints import reached
@@ -110,8 +110,10 @@ def _balances(work: list[Work], netsuite: RateSource, salesforce: MirrorSystem) 
     return done
 
 
-def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
+def _to_netsuite(work: list[Work], netsuite: CountedSystem, interactive: bool, keep: Callable[[], None]) -> list[Sent]:
     done: dict[int, Sent] = {}
+    for it in work:
+        it.dated, it.records[0] = periods.of_link(it.records[0], it.link), periods.as_dated(it.records[0], it.link)
     ask = [
         it
         for it in work
@@ -156,6 +158,8 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
         except Overtaken:
             return [done.get(it.row.id) or _not_sent(it) for it in work]
         outcomes = netsuite.upsert(ready, interactive=interactive)
+        if any(map(periods.is_closed, outcomes)):
+            outcomes = _of_closed_periods(rest, ready, outcomes, netsuite, interactive, keep)
         for it, outcome in zip(rest, outcomes, strict=True):
             done[it.row.id] = Sent(it, outcome)
             if isinstance(outcome, Written) and isinstance(it.sync, Push) and it.sync.numbered:
@@ -165,6 +169,35 @@ def _to_netsuite(work: list[Work], netsuite: System, interactive: bool, keep: Ca
         _read_back([it for it in rest if isinstance(done[it.row.id].outcome, Written)], done, netsuite, interactive)
     failed = {it.name for it in work if not isinstance(done[it.row.id].outcome, Written)}
     return [_blame_parent(done[it.row.id], failed) for it in work]
+
+
+def _of_closed_periods(
+    work: list[Work],
+    ready: list[Record],
+    outcomes: list[Written | BridgeError],
+    netsuite: CountedSystem,
+    interactive: bool,
+    keep: Callable[[], None],
+) -> list[Written | BridgeError]:
+    """Date what a closed period refused into the next open one where the site wishes that; else name the period."""
+    told, again = list(outcomes), dict[int, tuple[Record, periods.Dated]]()
+    for place, (it, outcome) in enumerate(zip(work, outcomes, strict=True)):
+        if isinstance(outcome, Rejected) and isinstance(it.sync, Push) and periods.is_closed(outcome):
+            found = periods.judged(ready[place], outcome, netsuite, it.sync.closed_period)
+            if isinstance(found, Rejected):
+                told[place] = found
+            else:
+                again[place] = found
+    if not again:
+        return told
+    try:
+        keep()
+    except Overtaken:
+        return [_not_sent(it).outcome if place in again else told[place] for place, it in enumerate(work)]
+    second = netsuite.upsert([record for record, _ in again.values()], interactive=interactive)
+    for (place, (_, dated)), outcome in zip(again.items(), second, strict=True):
+        told[place], work[place].dated = outcome, dated
+    return told
 
 
 def _may_be_gone(work: Work) -> bool:

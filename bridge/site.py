@@ -82,10 +82,11 @@ class SiteTable(Choices):
 
 
 class NetSuiteTable(Choices):
-    """``[netsuite]``: how a broker's commission is kept there."""
+    """``[netsuite]``: how a broker's commission is kept there, and what a closed period does."""
 
     commission: Literal["custom_record", "vendor_bill"] = "custom_record"
     commission_account: Name = "Commission Expense"
+    closed_period: Literal["hold", "next_open"] = "hold"  # what becomes of a transaction whose period is closed
     remittance_field: Name | None = None  # a custom body field that names the Application of a payment or document
 
 

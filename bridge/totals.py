@@ -7,7 +7,7 @@ Must not know: SOAP, HTTP, SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -104,3 +104,23 @@ def _converted(totals: Totals, row: Fields, owner: Fields, money: Money) -> tupl
         )
     own = (amount * rate).quantize(CENT, ROUND_HALF_UP)
     return own, dict(zip(shown, (own, rate, day), strict=True))
+
+
+def remitted(pull: object, payment_id: str, records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """Yield what a payment's rows say that was remitted, for plots and for the page of an Application."""
+    if not isinstance(pull, Pull) or pull.totals is None:
+        return
+    for one in records:
+        fields = one.fields
+        if one.ref.kind != pull.target or fields.get(pull.totals.amount) is None:
+            continue
+        parent, day = fields.get(pull.totals.parent), fields.get(pull.totals.order[0])
+        yield {
+            "row_key": str(one.ref.external_id),
+            "application_id": str(parent.id) if isinstance(parent, Ref) and parent.id else None,
+            "payment_id": payment_id,
+            "number": fields.get("Payment_Number__c"),
+            "day": day.isoformat() if isinstance(day, date) else None,
+            "amount": fields[pull.totals.amount],
+            "currency": fields.get("Currency__c"),
+        }

@@ -5,6 +5,7 @@ Must not know: how anything is decided or sent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -58,6 +59,7 @@ class Work:
     unled: str | None = None
     number: str | None = None
     parts: dict[str, Any] = field(default_factory=dict)
+    dated: Mapping[str, Any] | None = None  # see `bridge.periods`
     shared: dict[str, list[Any]] | None = None  # see `bridge.sharing`
 
     @property

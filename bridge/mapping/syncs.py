@@ -49,6 +49,7 @@ class Push:
     withdrawn: str = "close"
     made_from: str | None = None
     approved: bool = False
+    closed_period: str = "hold"  # or "next_open": a transaction that a closed period refuses is dated into that
 
     def reads(self) -> tuple[str, ...]:
         """List the source fields that this sync looks at, ``Lines.X`` for a field of a line."""

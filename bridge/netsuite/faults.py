@@ -112,6 +112,8 @@ CODES: dict[str, Row] = {
     "UNIQUE_CONTACT_NAME_REQD": _TWICE,
     "CONTACT_ALREADY_EXISTS": _TWICE,
     "CLOSED_TRAN_PRD": _PERIOD,
+    "TRAN_PERIOD_CLOSED": _PERIOD,
+    "TRAN_PRD_CLOSED": _PERIOD,
     "VALID_PRD_REQD": _PERIOD,
     "RCRD_LOCKED_BY_WF": Row(Means.REFUSE, "A workflow in NetSuite has locked the record."),
     "INVALID_KEY_OR_REF": _LINK,

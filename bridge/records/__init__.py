@@ -58,6 +58,7 @@ DEFAULT_SITE: Mapping[str, Any] = {
     "commission": "custom_record",
     "commission_account": "Commission Expense",
     "deleted_account": "inactivate",
+    "closed_period": "hold",
     "remittance_field": None,
     "sale_tax_code": None,
     "purchase_tax_code": None,
@@ -82,6 +83,7 @@ def syncs(site: Mapping[str, Any], overlay: Callable[[Push], Push | None] = lamb
         declared.remove(ESTIMATE)
     if chosen["products"]:
         declared = [_by_product(push) for push in declared]
+    declared = [replace(push, closed_period=chosen["closed_period"]) for push in declared]
     pushes = {push.name: push for push in map(overlay, declared) if push is not None}
     targets = {push.name: (push.target, push.external_id) for push in pushes.values()}
     pulls = {pull.name: mirror if pull.name == mirror.name else pull for pull in PULLS}

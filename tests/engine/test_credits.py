@@ -256,7 +256,10 @@ def test_a_closed_period_refuses_a_credit_in_a_sentence(billed):
 
     told = house.push_one(made)
 
-    assert (told.state, told.error.message) == ("rejected", "The accounting period is closed or missing.")
+    assert (told.state, told.error.message) == (
+        "rejected",
+        "The accounting period Nov 2026 is closed; it is sent when accounting reopens it.",
+    )
     assert open_of(invoice) == Decimal("500.00")
 
 

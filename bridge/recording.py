@@ -6,12 +6,12 @@ Must not know: any system, HTTP.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from bridge import confirming, periods, rereading, sharing, totals
+from bridge import confirming, periods, rereading, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
 from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, marks, messages, plain
 from bridge.ledger.closing import close_older
@@ -21,6 +21,7 @@ from bridge.ledger.models import DEAD, DEFERRED, DELIVERED, PENDING, REJECTED, S
 from bridge.mapping import Pull, Push, Syncs
 from bridge.matching import in_suspense
 from bridge.mirroring import made_name
+from bridge.noting import learn_shared, remember_numbers
 from bridge.outcome import HORIZON, TRIES, resolve_after, retry_after, throttle_after
 from bridge.ports import Ref, Written
 from bridge.preparing import write_back
@@ -118,8 +119,8 @@ def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs)
     told = [it for it in sent if it.work.row.lane in held]
     close_older(writing, [it.work.row for it in told if isinstance(it.outcome, Written)])
     exchanges.keep(writing, list(_exchanges(told)))
-    back += _remember_numbers(writing, [it for it in sent if it.work.row.lane in held], syncs)
-    _learn_shared(writing, told, syncs)
+    back += remember_numbers(writing, [it for it in sent if it.work.row.lane in held], syncs)
+    learn_shared(writing, told, syncs)
     messages.free_waiting(writing, made)
     write_back(writing, back)
     write_back(writing, owed, totals.SYNC)
@@ -306,49 +307,6 @@ def _promised(writing: Writing, sent: Sequence[Sent]) -> set[int]:
     """Return the messages whose caller gave up waiting while they were being sent: what became of them is owed."""
     asked = [it.work.row.id for it in sent if isinstance(it.work.sync, Push) and not it.work.row.write_back]
     return set(writing.connection.execute(_PROMISED, {"ids": asked}).scalars()) if asked else set()
-
-
-def _remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> list[tuple[str, str]]:
-    """Fill an order's number in its link from the mirror, where reading it back after the push had failed.
-
-    Returns the Salesforce records that do not show their number yet.
-    """
-    mirrored = {
-        (it.work.sync.mirrors, it.work.row.source_id): str(it.work.records[0].fields.get("Name") or "")
-        for it in sent
-        if isinstance(it.work.sync, Pull) and it.work.sync.mirrors and _belongs_to(it.work, syncs)
-    }
-    if mirrored:
-        found = links.by_target(writing.connection, mirrored)
-        blank = {
-            pair: one
-            for pair, one in found.items()
-            if not one.number and mirrored[pair] and pair[0] in syncs.pushes and syncs.pushes[pair[0]].numbered
-        }
-        links.save(writing, [replace(one, number=mirrored[pair]) for pair, one in blank.items()])
-        return [(syncs.pushes[one.sync].source, one.source_id) for one in blank.values() if one.sync in syncs.pushes]
-    return []
-
-
-def _learn_shared(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> None:
-    """Note what a pull has read of fields that are shared, where it is newer than what was last written there."""
-    read: dict[tuple[str, str], int] = {}
-    for it in sent:
-        push = syncs.pushes.get((it.work.sync.mirrors if isinstance(it.work.sync, Pull) else None) or "")
-        if push is not None and push.shared and isinstance(it.outcome, Written):
-            read[push.name, it.work.row.source_id] = it.work.row.id
-    for pair, one in links.by_target(writing.connection, read).items() if read else ():
-        (row,) = messages.by_ids(writing.connection, [read[pair]])
-        if "shared" in one.parts and one.kept_at is not None and row.modified_at > one.kept_at:
-            pairs = sharing.pulled(one.parts["shared"], plain.loads(row.payload).get("source", {}))
-            links.learn(writing, one, {**one.parts, "shared": pairs})
-
-
-def _belongs_to(work: Work, syncs: Syncs) -> bool:
-    """Say whether the first row refers to a record of the kind from which the mirrored order was made."""
-    push = syncs.pushes.get((work.sync.mirrors if isinstance(work.sync, Pull) else None) or "")
-    refs = work.records[0].fields.values() if work.records else ()
-    return push is not None and any(isinstance(it, Ref) and it.kind == push.source for it in refs)
 
 
 def _failed(writing: Writing, changes: messages.Changes, work: Work, error: BridgeError) -> str | None:

@@ -1,7 +1,7 @@
 """Remove messages whose work was done long ago; links, the audit, and what tells a repetition stay.
 
 Of each record and sync the newest message stays: by it a save is known again, a sweep sees nothing new, and a page says
-where the record stands. What needs a person, waits or is held stays whatever its age.
+where the record stands. What needs a person, or waits, stays whatever its age.
 
 Must not know: any system, HTTP.
 """
@@ -18,6 +18,7 @@ from bridge.ledger.desk_models import triage as triage_table
 from bridge.ledger.models import (
     DELIVERED,
     DISMISSED,
+    HELD,
     SUPERSEDED,
     UNCHANGED,
     attempt,
@@ -26,11 +27,12 @@ from bridge.ledger.models import (
     message,
     occurrence,
 )
+from bridge.ledger.pulled import UNREAD
 from bridge.ledger.unit import INNER
 
 BATCH = 500  # rows in one transaction, so that saves do not wait for a long one
 SPAN = 20_000  # messages that one statement looks through
-DONE = (DELIVERED, UNCHANGED, SUPERSEDED, DISMISSED)
+DONE = (DELIVERED, UNCHANGED, SUPERSEDED, DISMISSED, HELD)  # held, and saved again since
 
 
 def aged(connection: Connection, before: datetime, after: int) -> tuple[list[int], int | None]:
@@ -42,7 +44,9 @@ def aged(connection: Connection, before: datetime, after: int) -> tuple[list[int
     later = message.alias("later")
     place = tuple_(message.c.version, message.c.modified_at, message.c.id)
     same = and_(later.c.source_id == message.c.source_id, later.c.sync == message.c.sync)
-    is_newer = exists().where(same, tuple_(later.c.version, later.c.modified_at, later.c.id) > place)
+    # That a record could not be read once is no reading of it.
+    read = later.c.source_hash != UNREAD
+    is_newer = exists().where(same, read, tuple_(later.c.version, later.c.modified_at, later.c.id) > place)
     # The bridge's own write-backs and promises say nothing of a record once they are done.
     is_inner = or_(message.c.sync.in_(INNER), message.c.sync.like("confirm:%"))
     done = (message.c.state.in_(DONE), message.c.settled_at < before, message.c.waits_for.is_(None))

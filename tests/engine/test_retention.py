@@ -7,9 +7,10 @@ from datetime import timedelta
 from sqlalchemy import event, func, select, update
 
 from bridge import retaining
-from bridge.ledger import audit, exchanges, retention
+from bridge.ledger import audit, exchanges, messages, retention
 from bridge.ledger.desk_models import exchange
 from bridge.ledger.models import attempt, message
+from bridge.ledger.pulled import UNREAD
 from bridge.site import Retention
 from bridge.sweep import sweep
 from bridge.web.health import exposition
@@ -65,6 +66,38 @@ def test_what_waits_or_needs_a_person_stays_whatever_its_age(house):
     retaining.expire(house.ledger, YEAR)
 
     assert house.states("customer", broken) == ["rejected", "pending"]
+
+
+def test_what_was_held_goes_once_the_record_was_saved_again(house):
+    oven = house.application(house.account(), StageName="Underwriting")
+    for n in range(3):
+        house.sf.update(oven, Name=f"Oven {n}")
+        assert house.push_one(oven).state == "held"
+    house.clock.advance(days=400)
+
+    retaining.expire(house.ledger, YEAR)
+
+    assert house.states("sales_order", oven) == ["held"]
+    assert house.read(oven).fields["Name"] == "Oven 2"
+
+
+def test_a_reading_is_not_replaced_by_one_that_failed(house):
+    account = house.account()
+    saved(house, account, 1)
+    with house.ledger.write() as writing:
+        (row,) = house.messages("customer")[-1:]
+        failed = messages.New(
+            "customer", "Account", account, row.version, row.modified_at + timedelta(milliseconds=500), account, "{}",
+            "pull", UNREAD,
+        )  # fmt: skip
+        (number,) = messages.accept(writing, [failed])
+        values = {"state": "superseded", "queue": None, "settled_at": writing.now}
+        writing.connection.execute(update(message).where(message.c.id == number).values(values))
+    house.clock.advance(days=400)
+
+    retaining.expire(house.ledger, YEAR)
+
+    assert row.id in [it.id for it in house.messages("customer")]
 
 
 def test_it_goes_in_short_steps_looked_for_outside_of_the_write(house, monkeypatch):

@@ -84,8 +84,10 @@ def resume(engine: Delivery, scope: str, *, actor: str) -> bool:
 def tally(engine: Delivery) -> int:
     """Count ahead what pages and metrics show; return how many rows were taken in."""
     count = counting.fold(engine.ledger)
+    with engine.ledger.read() as connection:
+        found = backlog.reckon(connection, engine.ledger.now(connection), shut(engine, connection))
     with engine.ledger.write() as writing:
-        backlog.take(writing, shut(engine, writing.connection))
+        backlog.keep(writing, found)
     return count
 
 

@@ -1,7 +1,7 @@
 """How much waits, sync by sync, how quickly it is done, and when it will be done at that pace.
 
-`take` reckons it from the messages and keeps it; the job ``tally`` does so every minute. `read` gives what was kept:
-pages and metrics count nothing. The pace is what left a queue within the last minutes with a call: it was delivered, or
+`reckon` looks at the messages; the job ``tally`` does so every minute and has it kept. `read` gives what was kept, so
+that pages and metrics count nothing. The pace is what left a queue within the last minutes with a call: delivered, or
 put on a person's desk. What is settled without one (nothing new, overtaken by a newer save) ends the waiting sooner.
 
 Must not know: any system, HTTP.
@@ -10,7 +10,7 @@ Must not know: any system, HTTP.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -102,12 +102,12 @@ def _done(connection: Connection, now: datetime) -> dict[str, tuple[int, datetim
     return {sync: (number, first, last) for sync, number, first, last in connection.execute(query)}
 
 
-def take(writing: Writing, shut: Container[str] = ()) -> None:
-    """Reckon anew and keep it."""
+def keep(writing: Writing, found: Iterable[Backlog]) -> None:
+    """Keep what was reckoned, in place of what was kept before. To reckon it here would hold up every save."""
     rows = [
         {"sync": it.sync, "waiting": it.waiting, "done": it.done, "at": it.at,
          "within_s": round(it.within.total_seconds())}
-        for it in reckon(writing.connection, writing.now, shut)
+        for it in found
         if it.waiting
     ]  # fmt: skip
     writing.connection.execute(delete(backlog))

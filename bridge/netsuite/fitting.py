@@ -89,13 +89,9 @@ class Fitting:
         """
         entity = _entity(record)
         if isinstance(outcome, Rejected) and outcome.code in TWICE:
-            if record.ref.kind in NAMED:
-                outcome.message += " If it is the same one, adopt it on the console's page of the message; else change"
-                outcome.message += " the name."
-            else:
-                name = record.ref.external_id
-                outcome.message += f" If it is the same one, give it the external id {name} by an import in NetSuite,"
-                outcome.message += " then send this again; else change the name."
+            adopt = "adopt it on the console, or " if record.ref.kind in NAMED else ""
+            outcome.message += f" If it is the same one, {adopt}give it the external id {record.ref.external_id} by an"
+            outcome.message += " import in NetSuite, then send this again; else change the name."
             return outcome
         if isinstance(outcome, Rejected) and outcome.code == LOCKED:
             return self._locked(record, outcome)

@@ -28,6 +28,22 @@ def test_an_answer_cut_at_any_byte_leaves_the_write_uncertain(connect, whole):
         assert isinstance(result, Uncertain), length
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_an_answer_to_a_list_cut_at_any_byte_settles_none_of_its_records(connect, packed):
+    """Not even those whose own part has arrived whole."""
+    members = (saved("973", "sf-cus-1"), refused("DUP_ENTITY"), saved("974", "sf-cus-3"))
+    plain = write_answer(*members, operation="upsertList")
+    whole = gzip.compress(plain) if packed else plain
+    replies = Replies(whole, **({"Content_Encoding": "gzip"} if packed else {}))
+    netsuite, records = connect(replies), [customer(f"sf-cus-{n}") for n in (1, 2, 3)]
+
+    assert [type(it) for it in netsuite.upsert(records)] == [Written, Rejected, Written]
+    for length in range(len(whole)):
+        replies.bodies[0] = whole[:length]
+
+        assert {type(it) for it in netsuite.upsert(records)} == {Uncertain}, length
+
+
 def test_a_compressed_answer_cut_at_any_byte_leaves_the_write_uncertain(connect):
     packed = gzip.compress(SAVED)
 

@@ -163,6 +163,25 @@ def test_a_read_that_is_not_whole_is_asked_again_later(connect, members):
         connect(Replies(found(*members))).get([Ref("salesOrder", id="1"), Ref("salesOrder", id="2")])
 
 
+@pytest.mark.parametrize("operation", ["get", "getList"])
+def test_a_look_up_cut_at_any_byte_finds_nothing_out(connect, operation):
+    """Neither that a record is there nor that it is not: both would settle a write that is in doubt."""
+    whole = found(member(1), refused("RCRD_DSNT_EXIST"))
+    refs = [Ref("salesOrder", id="1"), Ref("salesOrder", external_id="sf-so-2")]
+    if operation == "get":
+        refs, inside = refs[1:], refused("RCRD_DSNT_EXIST")
+        whole = envelope(f"<getResponse xmlns='urn:m'><readResponse>{inside}</readResponse></getResponse>")
+    replies = Replies(whole)
+    netsuite = connect(replies)
+
+    assert netsuite.get(refs)[-1] is None
+    for length in range(len(whole)):
+        replies.bodies[0] = whole[:length]
+
+        with pytest.raises(Deferred):
+            netsuite.get(refs)
+
+
 def test_a_permission_that_is_missing_for_reading_is_a_matter_of_configuration(connect):
     with pytest.raises(Misconfigured):
         connect(Replies(found(refused("INSUFFICIENT_PERMISSION"), member(2)))).get(

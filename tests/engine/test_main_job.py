@@ -351,6 +351,25 @@ def test_an_edited_a_removed_and_an_added_fee_end_as_they_stand_in_salesforce(ho
     assert {it["item"].name: it["line"] for it in sale}["Origination Fee"] == before["Origination Fee"]
 
 
+def test_a_fee_of_a_billed_order_is_refused_in_a_plain_sentence_and_the_order_stays(house):
+    """F-34: nothing drifts unseen; accounting knows why, Salesforce shows it, and the old amounts stand."""
+    acme = house.account()
+    oven = house.application(acme, ("Origination Fee", "1000.00"))
+    house.receive(acme, oven, write_back=True)
+    house.drain()
+    house.ns.admin.bill(kind="salesOrder", externalId=f"sf-so-{oven}")
+    house.sf.update(house.sf.rows("OpportunityLineItem")[0]["Id"], UnitPrice="900.00")
+
+    house.receive(oven, write_back=True)
+    house.drain()
+
+    refused = house.message("sales_order", oven)
+    assert (refused.state, refused.code, refused.who) == ("rejected", "CANT_UPDATE_LINKED_TRANS_LINES", "accounting")
+    assert refused.reason.startswith("Lines that are already billed or received cannot change.")
+    assert shown(house, oven)[:2] == ["rejected", refused.reason]
+    assert [it["amount"] for it in house.there("salesOrder", f"sf-so-{oven}").fields["itemList"]] == [1000]
+
+
 def test_line_keys_that_were_never_read_are_read_before_the_next_change(house):
     """The order was made, but the look at it failed: its lines must still not be made anew."""
     oven = house.application(house.account("Acme"), ("Origination Fee", "1000.00"), ("Wire Fee", "25.00"))

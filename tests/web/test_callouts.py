@@ -23,7 +23,7 @@ from sqlalchemy import event, func, select
 
 from bridge import configuring, playground
 from bridge.app import Bridge, web
-from bridge.ledger.models import call, message
+from bridge.ledger.models import audit, call, message
 from bridge.playground import ORG_ID, Playground
 from bridge.sandbox.netsuite import Latency
 from bridge.sandbox.wsgi import WsgiAdapter
@@ -289,6 +289,41 @@ def test_the_same_call_twice_at_once_writes_once(apex: Apex) -> None:
     assert len({it.content for it in answers}) == 1
     made = [it for it in apex.house.netsuite.calls if f"sf-cus-{identity('001', 22)}" in it.external_ids]
     assert len(made) == 1
+
+
+def test_one_save_told_a_hundred_times_at_once_is_one_record_and_ninety_nine_repetitions(apex: Apex) -> None:
+    """F-77: as a client that retries too eagerly does, each time by a call of its own."""
+    number = 24
+    bodies = [apex.body(apex.account(number, SystemModstamp="2026-11-20T10:00:00.000Z")) for _ in range(100)]
+    answers: list[requests.Response] = []
+    left = iter(bodies)
+    lock = threading.Lock()
+
+    def caller() -> None:
+        with requests.Session() as session:
+            while True:
+                with lock:
+                    body = next(left, None)
+                if body is None:
+                    return
+                headers = {"Content-Type": "application/json", "X-Bridge-Signature": apex.sign(body)}
+                address = f"{apex.house.callouts.url}/v1/push/Account"
+                answers.append(session.post(address, data=body, headers=headers, timeout=60))
+
+    callers = [threading.Thread(target=caller) for _ in range(25)]
+    for it in callers:
+        it.start()
+    for it in callers:
+        it.join()
+
+    external_id = f"sf-cus-{identity('001', number)}"
+    assert {it.status_code for it in answers} == {200}
+    assert {it.json()["results"][0]["state"] for it in answers} == {"delivered"}
+    assert len([it for it in apex.house.netsuite.calls if external_id in it.external_ids]) == 1
+    with apex.house.bridge.ledger.read() as connection:
+        query = select(audit.c.action, func.count()).where(audit.c.source_id == identity("001", number))
+        told = dict(connection.execute(query.group_by(audit.c.action)).all())
+    assert (told["received"], told["repeated"], told["delivered"]) == (1, 99, 1)
 
 
 def test_the_same_id_with_another_body_is_refused(apex: Apex) -> None:

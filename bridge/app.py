@@ -391,5 +391,5 @@ def web(bridge: Bridge, clock: Callable[[], datetime] = lambda: datetime.now(UTC
         rate=Rate(settings.records_per_minute),
         refusals=Refusals(bridge.ledger, bridge.site.alerts.refused_callouts),
     )
-    add_health(app, bridge.engine, bridge.stopping.is_set)
+    add_health(app, bridge.engine, bridge.stopping.is_set, lambda: bridge.salesforce.usage)
     return app

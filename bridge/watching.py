@@ -154,7 +154,8 @@ def _silence(last: datetime | None, now: datetime, watched: Watched) -> Iterator
 
 def _late(count: int, limits: Alerts) -> Iterator[Incident]:
     if count > limits.late_records:
-        sentence = f"{count} changes of the last day were found by the sweep only: callouts are being lost."
+        what = "1 change of the last day was" if count == 1 else f"{count} changes of the last day were"
+        sentence = f"{what} found by the sweep only: callouts are being lost."
         yield Incident("late:", "CALLOUTS_LOST", sentence)
 
 

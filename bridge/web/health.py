@@ -22,8 +22,16 @@ WINDOW = timedelta(hours=1)
 ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
-def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = lambda: False) -> None:
-    """Add the four routes to *app*. Once *is_stopping*, it is not ready, so that callouts go to other instances."""
+def add_health(
+    app: Flask,
+    engine: Delivery,
+    is_stopping: Callable[[], bool] = lambda: False,
+    usage: Callable[[], tuple[int, int] | None] = lambda: None,
+) -> None:
+    """Add the four routes to *app*. Once *is_stopping*, it is not ready, so that callouts go to other instances.
+
+    *usage* tells Salesforce's calls of a day, used and allowed, once it has told of them.
+    """
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -43,14 +51,14 @@ def add_health(app: Flask, engine: Delivery, is_stopping: Callable[[], bool] = l
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(exposition(engine), mimetype="text/plain; version=0.0.4")
+        return Response(exposition(engine, usage()), mimetype="text/plain; version=0.0.4")
 
     @app.get("/openapi.json")
     def openapi() -> Response:
         return Response(DOCUMENT.read_bytes(), mimetype="application/json")
 
 
-def exposition(engine: Delivery) -> str:
+def exposition(engine: Delivery, usage: tuple[int, int] | None = None) -> str:
     """Return what Prometheus reads. No name of a person, a record or a company is in it."""
     money = [it.name for it in engine.syncs.pushes.values() if it.numbered]
     money += [it.name for it in engine.syncs.pulls.values() if it.totals is not None]
@@ -83,7 +91,14 @@ def exposition(engine: Delivery) -> str:
     told.append(("paused", "Syncs or systems that are paused.", "", len(seen.pauses)))
     told.append(("incidents", "Incidents that are open.", "", len(incidents)))
     told.append(("slots", "Calls that NetSuite may have at once, all instances.", "", slots))
-    told.append(("slots_taken", "Calls that NetSuite has now, all instances.", "", taken))
+    told.append(("slots_taken", "Of these held by calls, or for 20 seconds after one, all instances.", "", taken))
+    for name, words, n in zip(
+        ("salesforce_calls", "salesforce_calls_allowed"),
+        ("Calls of the last 24 hours that Salesforce has counted.", "Calls that Salesforce allows in 24 hours."),
+        usage or (),
+        strict=False,
+    ):
+        told.append((name, words, "", n))
     told += [
         ("bytes", "What the ledger takes on disk; free is for reuse.", _label(of=it), n) for it, n in sizes.items()
     ]

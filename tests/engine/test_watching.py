@@ -12,6 +12,7 @@ from bridge.ledger import audit as trail
 from bridge.ledger import marks
 from bridge.ledger.models import audit, audit_head, message
 from bridge.site import Alerts
+from bridge.sweep import sweep
 from bridge.watching import Watched
 from tests.ledger.test_audit import disarm
 
@@ -139,6 +140,22 @@ def test_lost_callouts_are_told(house, watch):
     house.drain()
 
     assert watch()["CALLOUTS_LOST"].sentence.startswith("12 changes of the last day were found by the sweep only")
+
+
+def test_one_save_of_which_no_callout_came_is_told_where_the_site_wants_to_hear_of_each(house, watch):
+    """F-103: expected, and not seen; not a failure of anything that came."""
+    house.push_one(house.account("Seen"))
+    house.account("Never told of")
+    house.clock.advance(minutes=1)
+    before = watch(limits=Alerts(late_records=0))
+
+    sweep(house.engine)
+    house.drain()
+    found = watch(limits=Alerts(late_records=0))
+
+    assert "CALLOUTS_LOST" not in before
+    assert found["CALLOUTS_LOST"].sentence.startswith("1 change of the last day was found by the sweep only")
+    assert "CALLOUTS_LOST" not in watch(), "ten a day are the usual limit"
 
 
 def test_what_reached_nobody_is_told_again(house, watch):

@@ -74,6 +74,20 @@ def test_the_metrics_count_messages_by_state(house: Playground) -> None:
     assert re.search(r'^bridge_latency_seconds\{sync="customer",quantile="0\.95"\} [\d.]+$', text, re.MULTILINE)
 
 
+def test_what_both_systems_allow_is_shown_beside_what_is_used(house: Playground) -> None:
+    """F-105: on the overview and in the metrics."""
+    text = requests.get(f"{house.callouts.url}/metrics", timeout=10).text
+    page = requests.get(f"{house.console.url}/", timeout=10).text
+    used, allowed = house.bridge.salesforce.usage or (0, 0)
+
+    found = dict(re.findall(r"^bridge_(slots\w*|salesforce_calls\w*) ([\d.]+)$", text, re.MULTILINE))
+    assert int(found["slots_taken"]) <= int(found["slots"]) == 5
+    assert 0 < int(found["salesforce_calls"]) <= used
+    assert int(found["salesforce_calls_allowed"]) == allowed == house.salesforce.api_limit
+    assert re.search(r"[0-5] of 5 calls at once", page)
+    assert re.search(rf"\d+ of {allowed:,} calls a day", page)
+
+
 def test_the_console_is_not_reachable_at_the_address_of_callouts(house: Playground) -> None:
     assert requests.get(f"{house.callouts.url}/messages", timeout=10).status_code == 404
 

@@ -249,13 +249,21 @@ def test_doctor_names_what_the_role_may_not_do(bridge: Run, systems: Systems, op
     assert "NetSuite accepts the bridge's credentials" in text  # and the rest was looked at
 
 
-def test_doctor_names_a_system_that_is_not_there(bridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRIDGE_NETSUITE_URL", "http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("away", "told", "there"),
+    [("NetSuite", "cannot be reached", "Logged in at"), ("Salesforce", "is not available", "NetSuite accepts")],
+)
+def test_doctor_names_a_system_that_is_not_there(
+    bridge: Run, monkeypatch: pytest.MonkeyPatch, away: str, told: str, there: str
+) -> None:
+    monkeypatch.setenv(f"BRIDGE_{away.upper()}_URL", "http://127.0.0.1:9")
 
     code, text = bridge("doctor")
 
-    assert code == 0 or "✗" in text
-    assert re.search(r"[?✗] NetSuite login", text)
+    assert code == 1
+    assert f"✗ {away} login: {away} {told}" in text
+    assert "Not tried, because the login failed." in text
+    assert there in text
     assert "Traceback" not in text
 
 

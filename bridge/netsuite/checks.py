@@ -30,7 +30,7 @@ def run(netsuite: SoapNetSuite, names: Names, kinds: Sequence[str], clock: Calla
     try:
         theirs = netsuite.now()
     except BridgeError as error:
-        yield Check("NetSuite login", False if isinstance(error, Misconfigured) else None, _why(error))
+        yield Check("NetSuite login", False, _why(error))
         yield from (Check(f"NetSuite {kind}", None, "Not tried, because the login failed.") for kind in kinds)
         return
     yield Check("NetSuite login", True, "NetSuite accepts the bridge's credentials.")

@@ -30,9 +30,9 @@ def measure(full: bool) -> Iterator[Figure]:
         stage.netsuite.calls()
         stage.salesforce.ask(f"fund {count} http://127.0.0.1:{bridge.port}")
         deadline = time.monotonic() + 3 * bound_s(count)[0] + 60
-        while _open(bridge.port) and time.monotonic() < deadline:
+        while left_open(bridge.port) and time.monotonic() < deadline:
             time.sleep(0.5)
-        left = _open(bridge.port)
+        left = left_open(bridge.port)
         calls = stage.netsuite.calls()
         first, last = calls.pop("first"), calls.pop("last")
         took, (least, what) = last[1] - first[1], bound_s(count)
@@ -52,7 +52,7 @@ def measure(full: bool) -> Iterator[Figure]:
         yield Figure("Share of the slots' time in use meanwhile", f"{share:.0%}", f"{left} messages left open")
 
 
-def _open(port: int) -> int:
+def left_open(port: int) -> int:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     counts = [line for line in lines if line.startswith("bridge_messages{") and any(f'"{it}"' in line for it in OPEN)]

@@ -25,6 +25,7 @@ CASES = {
     "accept": ("case_accept", "Accepting durably"),
     "backlog": ("case_backlog", "50,000 due messages"),
     "funding": ("case_funding", "Approved Applications at concurrency 5"),
+    "drain": ("case_drain", "Changed records that wait, at concurrency 5"),
     "mass": ("case_mass", "People who save during a mass update"),
     "pages": ("case_pages", "Pages of the console with 1,000,000 messages"),
     "arrivals": ("case_arrivals", "Saves that arrive faster than single calls carry"),

@@ -128,40 +128,18 @@ def sandbox(
     folder: Annotated[
         Path | None, typer.Option(help="Keep the bridge's database here, and settings for other commands.")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="An empty PostgreSQL database, postgresql://…, to try several processes with --folder."),
+    ] = None,
     empty: Annotated[bool, typer.Option(help="Start without the sample company.")] = False,
     port: Annotated[int, typer.Option(help="The first of four ports in a row; 0 takes any that are free.")] = 8080,
 ) -> None:
     """Run fake Salesforce, fake NetSuite and the bridge in one process. No credentials."""
-    import tempfile
+    from bridge.cli_sandbox import run
 
-    from bridge import playground
-    from bridge.sandbox.seed_salesforce import seed
-
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        database = (folder or Path(temporary)) / "bridge.sqlite3"
-        latency = playground.INSTANT if fast else playground.SIMULATED
-        ended = _ending()
-        callouts, console, salesforce, netsuite = range(port, port + 4) if port else (0,) * 4
-        house = playground.start(
-            database,
-            latency=latency,
-            port=callouts,
-            console_port=console,
-            salesforce_port=salesforce,
-            netsuite_port=netsuite,
-        )
-        try:
-            if not empty:
-                seed(house.salesforce)
-            for name, url in house.pages.items():
-                out.print(f"{name}: {url}")
-            if folder:
-                house.keep_settings(folder / "settings")
-                out.print(f"Commands for it: BRIDGE_SECRETS_DIR={folder / 'settings'} bridge errors", soft_wrap=True)
-            out.print("Save something in Salesforce and look at NetSuite. Ctrl-C stops everything.")
-            _until_stopped(ended)
-        finally:
-            house.stop()
+    ended = _ending()
+    run(lambda: _until_stopped(ended), fast=fast, folder=folder, database=database, is_empty=empty, port=port)
 
 
 @app.command()

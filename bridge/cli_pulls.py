@@ -23,7 +23,7 @@ from bridge import matching, operating
 from bridge.app import PULLED, Bridge, pulled_by
 from bridge.backfill import backfill, tally
 from bridge.drift import drifts
-from bridge.ledger import backlog
+from bridge.ledger import backlog, marks
 from bridge.pulling import pull
 from bridge.surviving import follow
 from bridge.terminal import Table, fail, out
@@ -43,7 +43,12 @@ def show_waiting(bridge: Bridge) -> None:
     """Print what waits, reckoned anew; no time is told where the pace is not known."""
     with bridge.ledger.read() as connection:
         now = bridge.ledger.now(connection)
-        found = backlog.reckon(connection, now, operating.shut(bridge.engine, connection))
+        shut = operating.shut(bridge.engine, connection)
+        found = backlog.reckon(connection, now, shut)
+        pauses = marks.pauses(connection)
+    for pause in pauses:
+        since = f"{pause.since:%Y-%m-%d %H:%M:%S} UTC"
+        out.print(f"{pause.scope} is paused since {since}: {pause.reason} ({pause.code})", soft_wrap=True, markup=False)
     if not any(it.waiting for it in found):
         out.print("Nothing waits.")
         return
@@ -53,10 +58,11 @@ def show_waiting(bridge: Bridge) -> None:
             number = f"{'more than ' if it.waiting >= backlog.COUNTED else ''}{it.waiting:,}"
             pace = f"{it.pace_s * 60:,.0f}" if it.pace_s else "not known"
             left = "not known" if it.left is None else str(timedelta(seconds=round(it.left.total_seconds())))
+            left = "paused" if it.sync in shut else left
             table.add_row(it.sync, number, pace, left)
     out.print(table)
     minutes = int(backlog.WINDOW.total_seconds() // 60)
-    out.print(f"By what was done in the last {minutes} minutes; told from {backlog.FEWEST} on, not while it stands.")
+    out.print(f"By what was done in the last {minutes} minutes; not known below {backlog.FEWEST} or while it stands.")
 
 
 def show_suspense(bridge: Bridge) -> None:

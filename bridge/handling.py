@@ -183,7 +183,7 @@ def _done(plan: Plan, count: int) -> str:
              "choose": "decided and on their way", "hold": "held", "dismiss": "dismissed", "assign": "assigned",
              "tag": "tagged"}  # fmt: skip
     left = len(plan.ids) - count
-    more = f" {left} could not be: they are on their way, gone, or already so." if left else ""
+    more = f" {left} could not be: they are on their way, gone, already so, or do not ask for it." if left else ""
     return f"{count} of {len(plan.ids)} {words[plan.action]}.{more}"
 
 

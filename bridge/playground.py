@@ -121,6 +121,7 @@ def start(
     own: dict[str, Any] = {
         "environment": "sandbox",
         "database_url": f"sqlite:///{database.absolute()}",
+        "carrier": "embedded",
         "config": chosen,
         "signing_keys": keys,
         "netsuite_account": ACCOUNT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,16 @@ THREADS = 32  # callers wait on NetSuite; eight threads would serve ten saves a 
 
 class PortTaken(Exception):
     """Another program listens there, or this one may not. An operator chooses another port."""
+
+
+def look_free(host: str, port: int) -> None:
+    """Raise PortTaken where nothing could listen on *port*; 0 is always free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(f"Port {port} of {host} cannot be used: {error.strerror}.") from error
 
 
 def _behind(proxy: str | None) -> dict[str, Any]:

@@ -420,6 +420,7 @@ def test_a_side_is_chosen_where_both_changed_a_shared_field(
     assert "'2' in Salesforce, '9' in NetSuite" in " ".join(text.split())
     assert "written only while NetSuite has not changed it" in " ".join(re.sub("[│ \n]+", " ", shown).split())
     assert chosen == (0, "1 of 1 decided and on their way.\n")
+    assert "already so, or do not ask for it" in " ".join(bridge("choose", "netsuite", number)[1].split())
     assert made.fields["phone"] == "2"
     assert bridge("choose", "both", number) == (1, "✗ Say whose value counts: salesforce or netsuite.\n")
 
@@ -652,6 +653,63 @@ def test_serve_answers_until_it_is_asked_to_stop(
     assert requests.get(f"http://127.0.0.1:{free_ports[0]}/readyz", timeout=10).text == "ready\n"
     assert "Schedule" in requests.get(f"http://127.0.0.1:{free_ports[1]}/", timeout=10).text
     assert requests.post(f"http://127.0.0.1:{free_ports[0]}/v1/push/Account", data=b"{}", timeout=10).status_code == 401
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(START_S) == 0
+
+
+def test_waiting_tells_what_is_paused(bridge: Run, systems: Systems) -> None:
+    assert bridge("pause", "customer", "--reason", "year end")[0] == 0
+    account = systems.save()
+    bridge("push", "Account", account)
+
+    text = " ".join(bridge("waiting")[1].split())
+
+    assert re.search(r"customer is paused since \d{4}-\d\d-\d\d [\d:]{8} UTC: year end \(PAUSED_BY_PERSON\)", text), (
+        text
+    )
+    assert re.search(r"│ customer │ 1 │ not known │ paused │", text), text
+    bridge("resume", "customer")
+    assert "paused" not in bridge("waiting")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--port", "65534"), "There are no four ports from 65534 on."),
+        (("--database", "sqlite:///x"), "--database takes a PostgreSQL database: postgresql://…;"),
+        (("--port", "0", "--database", "postgresql://u@127.0.0.1:1/x"), "cannot be used (OperationalError); see"),
+    ],
+)
+def test_a_sandbox_that_cannot_start_says_why(bridge: Run, words: tuple[str, ...], sentence: str) -> None:
+    code, text = bridge("sandbox", *words)
+
+    assert (code, sentence in " ".join(text.split())) == (1, True), text
+
+
+def test_a_sandbox_whose_port_is_taken_names_it(bridge: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, text = bridge("sandbox", "--port", str(port))
+
+    assert (code, f"Port {port} of 127.0.0.1 cannot be used" in text) == (1, True), text
+
+
+def test_a_worker_joins_a_sandbox_on_postgresql(
+    running: Callable[..., tuple[subprocess.Popen[str], str]],
+    environment: dict[str, str],
+    bare_postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in environment:
+        monkeypatch.delenv(name)
+    database = bare_postgres_url.replace("+psycopg", "")
+    running("sandbox", "--fast", "--empty", "--port", "0", "--folder", "t", "--database", database, until="Ctrl-C")
+    monkeypatch.setenv("BRIDGE_SECRETS_DIR", str(tmp_path / "t" / "settings"))
+
+    process, text = running("worker", until="Delivering")
+
+    assert "Delivering, sandbox." in text
     process.send_signal(signal.SIGTERM)
     assert process.wait(START_S) == 0
 

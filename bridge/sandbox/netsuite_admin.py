@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
     from bridge.sandbox.netsuite import FakeNetSuite
 
+HOW = (
+    'POST {"action": "maintenance", "count": 100} here to have the next 100 calls fail so; "operation" (upsert) and '
+    '"record" (customer) narrow it, "skip" lets some pass first, what else is given are options of the action. '
+    '{"action": "clear"} takes all back.'
+)
+
 
 class Admin:
     """Verbs on one account. Records are named by kind and id, or by kind and externalId."""
@@ -49,7 +55,7 @@ class Admin:
             return json_answer(400, {"error": f"{type(error).__name__}: {error}"})
         return json_answer(200, describe(result) if isinstance(result, Stored) else {"ok": True, "result": result})
 
-    def faults(self, action: str, **options: Any) -> dict[str, Any]:
+    def faults(self, action: str = "", **options: Any) -> dict[str, Any]:
         """Plan a failure; see ``bridge.sandbox.faults``."""
         if action == "clear":
             self._fake.faults.clear()
@@ -334,7 +340,7 @@ class Admin:
                 counts = dict(fake.calls_by_operation)
                 return json_answer(200, {"peak_in_flight": fake.peak_in_flight, "counts": counts, "calls": seen})
             if what == "faults":
-                return json_answer(200, {"planned": fake.faults.listed(), "actions": ACTIONS})
+                return json_answer(200, {"planned": fake.faults.listed(), "how": HOW, "actions": ACTIONS})
             kind = what.removeprefix("records/")
             if kind in KINDS:
                 return json_answer(200, [describe(record) for record in self._store.records[kind].values()])

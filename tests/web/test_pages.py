@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from bridge import playground
 from bridge.ledger import differences
 from bridge.ledger.desk_models import backlog
-from bridge.ledger.models import audit
+from bridge.ledger.models import audit, message
 from bridge.playground import Playground
 
 HOSTILE = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)>"
@@ -344,3 +344,23 @@ def test_the_trail_is_verified_from_the_page(house: Playground) -> None:
             break
         threading.Event().wait(0.05)
     assert re.search(r"Verified .* ago: the audit trail holds", page(house, "/audit").text)
+
+
+def test_a_message_that_is_sent_again_still_shows_when_it_arrived(house: Playground) -> None:
+    number = int(first(house, state="rejected"))
+
+    def arrived() -> str:
+        found = re.search(r"<dt>Arrived</dt><dd>([\d: -]+UTC) by callout", page(house, f"/messages/{number}").text)
+        assert found is not None
+        return found[1]
+
+    before = arrived()
+    with house.bridge.ledger.write() as writing:
+        oldest = select(func.min(audit.c.at)).where(audit.c.message_id == number)
+        assert writing.connection.execute(oldest).scalar_one() < writing.now
+        writing.connection.execute(
+            update(message).where(message.c.id == number).values(created_at=writing.now + timedelta(hours=1))
+        )
+
+    assert arrived() == before
+    assert "oldest due since" not in page(house).text

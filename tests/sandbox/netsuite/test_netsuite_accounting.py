@@ -125,7 +125,10 @@ def test_a_verb_that_cannot_work_says_why(clerk: Clerk, soap: Soap, verb: str, o
 
 def test_faults_are_planned_and_calls_read_over_the_endpoint(clerk: Clerk, soap: Soap) -> None:
     clerk.does("faults", operation="get", action="throttle")
-    assert soap.session.get(f"{soap.base}/sandbox/faults").json()["planned"][0]["action"] == "throttle"
+    shown = soap.session.get(f"{soap.base}/sandbox/faults").json()
+    assert shown["planned"][0]["action"] == "throttle"
+    assert '{"action": "clear"}' in shown["how"]
+    assert "unknown action" in soap.session.post(f"{soap.base}/sandbox/faults", json={}).json()["error"]
 
     assert soap.get("customer", external_id="c-1").code == "WS_REQUEST_BLOCKED"
 

@@ -6,7 +6,6 @@ Must not know: any system, HTTP.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from bridge import sharing
 from bridge.ledger import Writing, links, messages, plain
@@ -33,7 +32,8 @@ def remember_numbers(writing: Writing, sent: Sequence[Sent], syncs: Syncs) -> li
             for pair, one in found.items()
             if not one.number and mirrored[pair] and pair[0] in syncs.pushes and syncs.pushes[pair[0]].numbered
         }
-        links.save(writing, [replace(one, number=mirrored[pair]) for pair, one in blank.items()])
+        for pair, one in blank.items():
+            links.add_number(writing, one, mirrored[pair])
         return [(syncs.pushes[one.sync].source, one.source_id) for one in blank.values() if one.sync in syncs.pushes]
     return []
 

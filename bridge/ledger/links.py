@@ -144,6 +144,13 @@ def learn(writing: Writing, known: Link, parts: Mapping[str, Any]) -> None:
     writing.connection.execute(update(link).where(*mine).values(parts=plain.dumps(parts)))
 
 
+def add_number(writing: Writing, known: Link, number: str) -> None:
+    """Keep the *number* of what a link leads to, where none is kept; what a push stores meanwhile stays as it is."""
+    mine = (link.c.sync == known.sync, link.c.source_id == known.source_id, link.c.target_id == known.target_id)
+    blank = or_(link.c.number.is_(None), link.c.number == "")
+    writing.connection.execute(update(link).where(*mine, blank).values(number=number))
+
+
 def remove(writing: Writing, sync: str, source_id: str) -> None:
     """Forget the link of a record, which then gets a record of its own."""
     writing.connection.execute(delete(link).where(link.c.sync == sync, link.c.source_id == source_id))

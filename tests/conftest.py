@@ -27,6 +27,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.engine import URL
 
 from bridge.ledger import Ledger
+from tests import valid_requests
 
 KEEPER = Path(__file__).with_name("postgres_keeper.py")
 SHARED = "BRIDGE_TEST_RUN"  # the folder in which all workers of a run find its server
@@ -38,6 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
     # The controller comes first; its workers inherit the name. The folder's path is short: a socket lies in it.
     if not hasattr(config, "workerinput"):
         os.environ[SHARED] = tempfile.mkdtemp(prefix="bridge-")
+    else:  # a whole run; to judge the requests of one test costs more than the test
+        valid_requests.watch(Path(os.environ[SHARED]) / "requests")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    folder = Path(os.environ[SHARED]) / "requests"
+    if hasattr(session.config, "workerinput") or not folder.exists() or not valid_requests.FULL.exists():
+        return
+    count, wrong = valid_requests.invalid(folder)
+    sys.stdout.write(f"\n{count} shapes of requests to NetSuite, by both full schemas: {len(wrong)} not valid\n")
+    if wrong:
+        sys.stdout.write("\n".join(sorted(set(wrong))) + "\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_finish() -> None:

@@ -98,6 +98,28 @@ def test_the_record_of_another_account_cannot_be_adopted(house):
     assert house.message("customer", account).state == "rejected"
 
 
+def test_a_record_that_only_bears_another_accounts_id_cannot_be_adopted(house):
+    """The ledger may have lost the link; the id says whose it is."""
+    there = by_hand(house)
+    house.ns.store.set_external_id(there, "sf-cus-0015e00000000ZZAAA")
+    _, row = refused(house)
+
+    (found,) = adopting.candidates(house.engine, row)
+
+    assert found.wrong == "It is the one of another Salesforce record."
+
+
+def test_a_linked_record_that_has_lost_its_external_id_cannot_be_adopted(house):
+    house.push_one(house.account())
+    (theirs,) = house.made("customer")
+    theirs.external_id = None
+    _, row = refused(house)
+
+    (found,) = adopting.candidates(house.engine, row)
+
+    assert found.wrong == "It is the one of another Salesforce record."
+
+
 def test_an_external_id_by_which_nothing_can_be_written_is_said(house):
     there = by_hand(house)
     house.ns.store.set_external_id(there, "crm|77")

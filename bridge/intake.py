@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bridge.ledger import Ledger, Writing, marks
+from bridge.ledger import Ledger, Writing, audit, marks, messages, waits
+from bridge.ledger.direct import together
 from bridge.ledger.together import Together
 from bridge.mapping import Syncs
 from bridge.ports import Received
-from bridge.receiving import Arrived, accept_all
-from bridge.standing import NewUrl, Standing, covered, standing
+from bridge.receiving import Arrived, accept_all, on_demand
+from bridge.standing import NewUrl, Standing, asking, covered, read
 
 MOST = 1000  # records in one transaction: a save that a person waits for is not kept longer than 0.1 s by it
 KNOWN_S = 0.5  # how long it is taken for known what is paused: who is wrong for so long is answered later, not falsely
@@ -66,7 +67,7 @@ class Intake:
         at, shut = self._known
         if time.monotonic() - at > KNOWN_S:
             with self._ledger.read() as connection:
-                shut = frozenset(_shut(marks.pauses(connection), self._syncs()))
+                shut = frozenset(_shut((it.scope for it in marks.pauses(connection)), self._syncs()))
             self._known = time.monotonic(), shut
         return bool(shut) and all(push.name in shut for kind in kinds for push in self._syncs().of_source(kind))
 
@@ -76,19 +77,26 @@ class Intake:
     def _write(self, calls: Sequence[Call], writing: Writing) -> Sequence[Taken]:
         names = [uuid.uuid4().hex for _ in calls]
         seen = [marks.Seen(it.org, it.id, it.body_hash, name) for it, name in zip(calls, names, strict=True)]
-        known = marks.open_calls(writing, seen)
+        syncs, connection = self._syncs(), writing.connection
+        # Whoever ends a pause after this has to wait for our commit, and then makes these lanes due.
+        opened, paused, wanted = together(
+            connection,
+            marks.opening_calls(writing, seen),
+            marks.keeping_pauses(connection),
+            waits.wanted(connection, on_demand(syncs, [it for call in calls for it in call.received])),
+        )
+        known = marks.first_calls(writing, seen, opened)
         new = [
             Arrived(it.received, "callout", name, it.priority)
             for it, name in zip(calls, names, strict=True)
             if known[it.org, it.id].correlation == name
         ]
-        if new:
-            # Whoever ends a pause after this has to wait for our commit, and then makes these lanes due.
-            syncs = self._syncs()
-            shut = _shut(marks.pauses(writing.connection, keep=True), syncs)
-            accept_all(writing, syncs, new, shut=shut)
+        due = accept_all(writing, syncs, new, wanted, shut=_shut((it.scope for it in paused), syncs)).due
+        woken = [messages.waking(writing, due)] if due else []
         ids = list(dict.fromkeys(it.id for call in calls for it in call.received))
-        found = standing(writing.connection, ids, self._url)
+        asked = (*woken, *asking(connection, ids), audit.free_chain(connection))
+        *_, newest, linked, writing.chains = together(connection, *asked)
+        found = read(newest, linked, self._url)
         taken = []
         for it in calls:
             first = known[it.org, it.id]
@@ -97,5 +105,5 @@ class Intake:
         return taken
 
 
-def _shut(pauses: Sequence[marks.Pause], syncs: Syncs) -> set[str]:
-    return {name for it in pauses for name in covered(it.scope, syncs)}
+def _shut(scopes: Iterable[str], syncs: Syncs) -> set[str]:
+    return {name for scope in scopes for name in covered(scope, syncs)}

@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from bridge import leaving
 from bridge.errors import Deferred, Misconfigured
-from bridge.ledger import Ledger, Writing, links, messages, plain, unit
+from bridge.ledger import Ledger, Writing, links, messages, plain, unit, waits
 from bridge.ledger.models import OPEN, PENDING, REJECTED, message
 from bridge.mapping import Syncs, link
 from bridge.merging import BACK, CHILDREN_READ, LOOKING, STILL, WAITING
@@ -42,7 +42,7 @@ def fetch(ledger: Ledger, syncs: Syncs, salesforce: MirrorSystem, prepared: Prep
             made = links.find(connection, [(sync, it) for it in ids])
         if made:
             # It was delivered while we decided to wait for it, and its delivery could not see that we do.
-            ledger.commit(partial(messages.free_waiting, made=[f"{sync}:{it}" for _, it in made]))
+            ledger.commit(partial(waits.free, made=[f"{sync}:{it}" for _, it in made]))
             came = True
         ids = [
             it

@@ -5,11 +5,11 @@ Must not know: any system's protocol, HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bridge.ledger import Writing, messages, plain
+from bridge.ledger import Writing, messages, plain, waits
 from bridge.mapping import Syncs
 from bridge.ports import Received, Record
 
@@ -41,21 +41,37 @@ def accept(
     A sync that is *on_demand* takes part once its record exists or something waits for it, or when it alone is asked
     for (*only*).
     """
-    return accept_all(writing, syncs, [Arrived(received, origin, correlation, priority, write_back)], only=only)
+    pairs = on_demand(syncs, received, only=only)
+    wanted = waits.wanted(writing.connection, pairs).alone(writing.connection) if pairs else ()
+    call = Arrived(received, origin, correlation, priority, write_back)
+    done = accept_all(writing, syncs, [call], wanted, only=only)
+    messages.wake(writing, done.due)
+    return done.ids
+
+
+def on_demand(syncs: Syncs, received: Iterable[Received], *, only: str | None = None) -> list[tuple[str, str]]:
+    """Return (sync, record id) of whatever takes part on demand only."""
+    late = [push for push in syncs.pushes.values() if push.on_demand and push.name != only]
+    return [(push.name, it.id) for it in received for push in late if push.source == it.kind]
 
 
 def accept_all(
-    writing: Writing, syncs: Syncs, calls: Sequence[Arrived], *, only: str | None = None, shut: Container[str] = ()
-) -> list[int]:
-    """Store what came in several calls, as `accept` does. Nobody is woken for the syncs *shut*.
+    writing: Writing,
+    syncs: Syncs,
+    calls: Sequence[Arrived],
+    wanted: Iterable[Sequence[str]],
+    *,
+    only: str | None = None,
+    shut: Container[str] = (),
+) -> messages.Accepted:
+    """Store what came in several calls, as `accept` does; the caller wakes the lanes, nobody for the syncs *shut*.
 
+    *wanted* is what `waits.wanted` finds of what is `on_demand`.
     A deletion is as new as what is known of its record: nobody counts versions for it. So it must not come together
     with calls that could bring a save of the same record.
     """
     every = [it for call in calls for it in call.received]
-    late = [name for name, push in syncs.pushes.items() if push.on_demand and name != only]
-    asked = [(name, it.id) for name in late for it in every if it.kind == syncs.pushes[name].source]
-    wanted = messages.wanted(writing.connection, asked)
+    taking_part = {name for (name,) in wanted}
     newest = messages.newest(writing.connection, [it.id for it in every if it.deleted], syncs.pushes)
     kinds = {it.kind for it in every}
     reads = {it: syncs.reads(it) for it in kinds}
@@ -86,9 +102,9 @@ def accept_all(
                     correlation=call.correlation,
                 )
                 for push in concerned[it.kind]
-                if not push.on_demand or push.name == only or (push.name, it.id) in wanted
+                if not push.on_demand or push.name == only or f"{push.name}:{it.id}" in taking_part
             ]
-    return messages.accept(writing, new, shut=shut)
+    return messages.store(writing, new, shut=shut)
 
 
 def lane_of(it: Received) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 
 from bridge import confirming, periods, rereading, totals
 from bridge.errors import BridgeError, Deferred, Misconfigured, Rejected, Uncertain
-from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, marks, messages, plain
+from bridge.ledger import Ledger, Writing, counting, exchanges, lanes, links, marks, messages, plain, waits
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
@@ -121,7 +121,7 @@ def settle(writing: Writing, sent: Sequence[Sent], held: set[str], syncs: Syncs)
     exchanges.keep(writing, list(_exchanges(told)))
     back += remember_numbers(writing, [it for it in sent if it.work.row.lane in held], syncs)
     learn_shared(writing, told, syncs)
-    messages.free_waiting(writing, made)
+    waits.free(writing, made)
     write_back(writing, back)
     write_back(writing, owed, totals.SYNC)
     return paused

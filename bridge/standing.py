@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, select
 
-from bridge.ledger.direct import Direct
-from bridge.ledger.links import of_source
+from bridge.ledger.direct import Asked, Direct, together
+from bridge.ledger.links import asking_of_source
 from bridge.ledger.many import among
 from bridge.ledger.models import HELD, message
 from bridge.mapping import Syncs
@@ -99,8 +99,19 @@ class Standing:
 
 def standing(connection: Connection, ids: Sequence[str], url: NewUrl = lambda ref: None) -> dict[str, Standing]:
     """Return the standing of every record of *ids* that the ledger knows."""
+    newest, linked = together(connection, *asking(connection, ids))
+    return read(newest, linked, url)
+
+
+def asking(connection: Connection, ids: Sequence[str]) -> tuple[Asked, Asked]:
+    """Ask for what `read` takes: the newest messages and the links of *ids*."""
+    return _NEWEST.of(connection, ids=list(ids)), asking_of_source(connection, ids)
+
+
+def read(newest: Sequence[Any], linked: Sequence[Any], url: NewUrl) -> dict[str, Standing]:
+    """Return the standing of every record that *newest* tells of."""
     rows: dict[tuple[str, str], Any] = {}
-    for row in _NEWEST.rows(connection, ids=list(ids)):
+    for row in newest:
         known = rows.get((row.sync, row.source_id))
         if known is None or (known.modified_at, known.id) < (row.modified_at, row.id):
             rows[row.sync, row.source_id] = row
@@ -111,9 +122,10 @@ def standing(connection: Connection, ids: Sequence[str], url: NewUrl = lambda re
             row.id, row.sync, row.state, row.version, row.modified_at, row.waits_for, row.due_at, row.write_back, error
         )
         found.setdefault(row.source_id, Standing(row.source_kind, row.source_id)).parts.append(part)
-    for one in of_source(connection, list(found)):
-        page = url(Ref(one.target_kind, id=one.target_id))
-        found[one.source_id].made.append(Made(one.target_kind, one.target_id, one.number, page))
+    for row in linked:
+        if row.source_id in found:  # a link may outlive its messages
+            page = url(Ref(row.target_kind, id=row.target_id))
+            found[row.source_id].made.append(Made(row.target_kind, row.target_id, row.number, page))
     return found
 
 

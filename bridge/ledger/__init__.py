@@ -13,7 +13,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -69,6 +69,7 @@ class Writing:
     now: datetime
     entries: list[audit.Entry] = field(default_factory=list)
     wakes: set[str] = field(default_factory=set)
+    chains: Sequence[Any] = ()  # a chain of the audit that was taken already
     mapping: str | None = None  # version of the rules in force
 
     def say(self, action: str, actor: str, **about: Any) -> None:
@@ -217,9 +218,9 @@ class Ledger:
             with connection.begin():
                 writing = Writing(connection, self._began_at(connection), mapping=self.mapping)
                 yield writing
-                audit.write(connection, self.audit_key, writing.now, writing.entries)
                 if self.wake is not None and writing.wakes:
                     self.wake(connection, writing.wakes)
+                audit.write(connection, self.audit_key, writing.now, writing.entries, writing.chains)
             if self.woken is not None and writing.wakes:
                 self.woken()
         if EVENTS.isEnabledFor(logging.INFO):

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import many
-from bridge.ledger.direct import Direct
+from bridge.ledger.direct import Asked, Direct, commit_with
 from bridge.ledger.models import audit, audit_head, link, message
 
 CHAINS = 16
@@ -93,12 +93,22 @@ def _hashed(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values if any(it is not None for it in values[len(_FIRST) :]) else values[: len(_FIRST)]
 
 
-def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[Entry]) -> None:
-    """Append *entries* to a free chain, in order."""
+def free_chain(connection: Connection) -> Asked:
+    """Ask for a chain that nobody uses now, and keep it: the last lock that a transaction takes."""
+    return _TAKE_FREE.of(connection)
+
+
+def write(
+    connection: Connection, key: bytes, at: datetime, entries: Sequence[Entry], chains: Sequence[Any] = ()
+) -> None:
+    """Append *entries* to a free chain, in order, as the last thing of a transaction.
+
+    *chains* is what `free_chain` found already. On PostgreSQL the transaction is committed with the rows.
+    """
     if not entries:
         return
     is_postgresql = connection.dialect.name == "postgresql"
-    head = _TAKE_FREE.first(connection)  # SQLite has no such locks, nor needs them
+    head = next(iter(chains), None) or _TAKE_FREE.first(connection)  # SQLite has no such locks, nor needs them
     if head is None:  # every chain is in use just now: wait for the first
         [head] = _TAKE_FIRST.rows(connection)
     chain, seq, previous = head
@@ -111,7 +121,8 @@ def write(connection: Connection, key: bytes, at: datetime, entries: Sequence[En
         rows.append((seq, *values, previous))
     common = {"chain": chain, "at": at}
     if is_postgresql:
-        many.insert(connection, audit, _COLUMNS, rows, common, first=(_MOVING, (seq, previous, chain)))
+        moving = (_MOVING, (seq, previous, chain))
+        commit_with(connection, many.inserting(connection, audit, _COLUMNS, rows, common, first=moving))
         return
     many.insert(connection, audit, _COLUMNS, rows, common)
     connection.execute(_MOVE, {"c": chain, "new_seq": seq, "new_hash": previous})

@@ -3,15 +3,23 @@
 Asked through SQLAlchemy's ``execute`` a statement costs about twice the time of the driver, all of it under the
 interpreter's lock; a save has ten. Texts, types and errors stay SQLAlchemy's.
 
+`together` says several to PostgreSQL in one message: for each answer that is waited for, the interpreter is given away
+and has to be won back. Such a message has no parameters, so the driver writes the values into it, quoted by
+PostgreSQL's own library. Only ids, names, hashes, moments and rows of the audit go this way, for a server may log the
+text of a slow statement; what a record says stays a parameter.
+
 Must not know: what is stored.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from psycopg import ClientCursor
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -25,15 +33,60 @@ class Direct:
 
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
         """Return the rows for *values*, as named tuples. Raises what ``execute`` would."""
+        return self.of(connection, **values).alone(connection)
+
+    def of(self, connection: Connection, **values: Any) -> Asked:
+        """Return it with *values*, to be asked of *connection*."""
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
-        return compiled.read(run(connection, compiled.text, compiled.given(values)))
+        return Asked(compiled.text, compiled.given(values), compiled.read)
 
     def first(self, connection: Connection, **values: Any) -> Any:
         """Return the first row, None without one."""
         return next(iter(self.rows(connection, **values)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement with its values, as the driver takes them, and how its rows are *read*."""
+
+    text: str
+    values: Any
+    read: Callable[[Sequence[Sequence[Any]]], list[Any]] = list
+    returns: bool = True
+    each: bool = False  # the statement is for each of the values
+
+    def alone(self, connection: Connection) -> list[Any]:
+        """Ask it by itself and return its rows."""
+        return self.read(run(connection, self.text, self.values, returns=self.returns, each=self.each))
+
+
+def together(connection: Connection, *asked: Asked) -> list[list[Any]]:
+    """Ask all of *asked* in order, on PostgreSQL in one message, and return the rows of each; end at one that fails."""
+    if connection.dialect.name != "postgresql":
+        return [it.alone(connection) for it in asked]
+    if not connection.in_transaction():
+        connection.begin()
+    found = []
+    with _told(connection, "; ".join(it.text for it in asked)), ClientCursor(_driver(connection)) as cursor:
+        cursor.execute("; ".join(cursor.mogrify(it.text, it.values) for it in asked))
+        for it in asked:
+            found.append(it.read(cursor.fetchall() if it.returns else ()))
+            cursor.nextset()
+    return found
+
+
+def commit_with(connection: Connection, last: Asked) -> None:
+    """Ask *last* and, on PostgreSQL, end the transaction in the same message; whoever began it finds it ended."""
+    if connection.dialect.name == "postgresql":
+        together(connection, last, _COMMIT)
+    else:
+        last.alone(connection)
+
+
+_COMMIT = Asked("COMMIT", None, returns=False)
 
 
 class _Compiled:
@@ -87,20 +140,31 @@ def at_once(
     connection: Connection, text: str, values: Any, *, returns: bool = True, each: bool = False, **how: Any
 ) -> list[Any]:
     """Do what `run` does without asking for a transaction first. *how* is given to the driver."""
-    raw = connection.connection
-    cursor: Any = raw.cursor()
+    with _told(connection, text):
+        cursor: Any = connection.connection.cursor()
+        try:
+            if each:
+                cursor.executemany(text, values, **how)
+                return []
+            cursor.execute(text, values, **how)
+            return list(cursor.fetchall()) if returns else []
+        finally:
+            cursor.close()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+@contextmanager
+def _told(connection: Connection, text: str) -> Iterator[None]:
+    """Let an error of the driver be SQLAlchemy's, without any values."""
     try:
-        if each:
-            cursor.executemany(text, values, **how)
-            return []
-        cursor.execute(text, values, **how)
-        return list(cursor.fetchall()) if returns else []
+        yield
     except connection.dialect.loaded_dbapi.Error as error:
-        if connection.dialect.is_disconnect(error, raw, cursor):
+        if connection.dialect.is_disconnect(error, connection.connection, None):
             # SQLAlchemy sees it with its own eyes then, and throws away what else leads to that server.
             connection.exec_driver_sql("SELECT 1")
         raise DBAPIError.instance(
             text, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=connection.dialect
         ) from error
-    finally:
-        cursor.close()

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from bridge.ledger import many
+from bridge.ledger.direct import Asked
 from bridge.ledger.models import lane, message
 
 LEASE = timedelta(minutes=4)  # longer than the wait for a slot and the longest call (60 + 120 s) with a margin
@@ -84,8 +85,13 @@ def wake(connection: Connection, due: Mapping[str, tuple[datetime | None, int]])
     Without a moment they have work that is paused.
     """
     if due:
-        rows = [(key, at, priority) for key, (at, priority) in sorted(due.items())]
-        many.insert(connection, lane, ("key", "due_at", "priority"), rows, {"epoch": 0}, _SOONER)
+        waking(connection, due).alone(connection)
+
+
+def waking(connection: Connection, due: Mapping[str, tuple[datetime | None, int]]) -> Asked:
+    """Ask for what `wake` does."""
+    rows = [(key, at, priority) for key, (at, priority) in sorted(due.items())]
+    return many.inserting(connection, lane, ("key", "due_at", "priority"), rows, {"epoch": 0}, _SOONER)
 
 
 def lease(

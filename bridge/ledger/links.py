@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, or_, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
-from bridge.ledger.direct import Direct
+from bridge.ledger.direct import Asked, Direct
 from bridge.ledger.models import link, message
 
 _BY_SOURCE = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.source_id, "ids"))
@@ -115,7 +115,12 @@ def _select(connection: Connection, statement: Select[Any], pairs: Iterable[tupl
 
 def of_source(connection: Connection, source_ids: Sequence[str]) -> list[Link]:
     """Return every link of the Salesforce records *source_ids*, whatever the sync."""
-    return [_link(row) for row in _OF_SOURCES.rows(connection, ids=list(source_ids))]
+    return [_link(row) for row in asking_of_source(connection, source_ids).alone(connection)]
+
+
+def asking_of_source(connection: Connection, source_ids: Sequence[str]) -> Asked:
+    """Ask for the rows of what `of_source` returns."""
+    return _OF_SOURCES.of(connection, ids=list(source_ids))
 
 
 _NEW = (

@@ -30,7 +30,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from bridge.ledger.direct import run
+from bridge.ledger.direct import Asked
 from bridge.ledger.models import Instant, as_text
 
 
@@ -84,7 +84,20 @@ def insert(
     tail: str = "",
     first: tuple[str, tuple[Any, ...]] = ("", ()),
 ) -> list[Any]:
-    """Store *rows* of the columns *names*, in their order; the columns of *common* have one value for all rows.
+    """Store *rows* as `inserting` says, and return what its *tail* returns."""
+    return inserting(connection, table, names, rows, common, tail, first).alone(connection)
+
+
+def inserting(
+    connection: Connection,
+    table: Table,
+    names: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+    common: Mapping[str, Any] | None = None,
+    tail: str = "",
+    first: tuple[str, tuple[Any, ...]] = ("", ()),
+) -> Asked:
+    """Ask that *rows* of the columns *names* be stored, in their order; those of *common* have one value for all rows.
 
     *tail* is what follows in SQL: ``ON CONFLICT …``, and on PostgreSQL ``RETURNING …``, whose rows are returned.
     *first* is PostgreSQL's ``WITH …`` and its values, done in the same statement.
@@ -93,7 +106,7 @@ def insert(
     if connection.dialect.name == "postgresql":
         given = orjson.dumps([dict(zip(_KEYS, row, strict=False)) for row in rows]).decode()
         statement = f"{first[0]} {_recordset(table, names, tuple(same), tail)}"
-        return run(connection, statement, (*first[1], *same.values(), given), returns=" RETURNING " in tail)
+        return Asked(statement, (*first[1], *same.values(), given), returns=" RETURNING " in tail)
     moments = _moments(table, names)
     last = [as_text(it) if isinstance(it, datetime) else it for it in same.values()]
     values = []
@@ -102,7 +115,7 @@ def insert(
         for place in moments:
             one[place] = one[place] and as_text(one[place])
         values.append(tuple(one))
-    return run(connection, _values(table, (*names, *same), tail), values, each=True)
+    return Asked(_values(table, (*names, *same), tail), values, each=True)
 
 
 _KEYS = "abcdefghijklmnopqrstuvwxyz"  # short names of the columns on their way: they are repeated in every row

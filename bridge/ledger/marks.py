@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many
-from bridge.ledger.direct import Direct
+from bridge.ledger.direct import Asked, Direct
 from bridge.ledger.models import call, occurrence, pause, watermark
 
 RARE = timedelta(hours=2)  # between two runs of a job that people would miss
@@ -37,13 +37,18 @@ class Pause:
 
 
 _PAUSES = Direct(select(pause))
-_PAUSES_KEPT = Direct(select(pause).order_by(pause.c.scope).with_for_update(read=True, key_share=True))
+_KEPT = Direct(select(pause.c.scope).order_by(pause.c.scope).with_for_update(read=True, key_share=True))
 
 
-def pauses(connection: Connection, *, keep: bool = False) -> list[Pause]:
-    """Return what is paused. *keep* lets nobody end these pauses until this transaction has ended."""
-    found = (_PAUSES_KEPT if keep else _PAUSES).rows(connection)
+def pauses(connection: Connection) -> list[Pause]:
+    """Return what is paused."""
+    found = _PAUSES.rows(connection)
     return [Pause(row.scope, row.since, row.probe_at, row.code, row.reason) for row in found]
+
+
+def keeping_pauses(connection: Connection) -> Asked:
+    """Ask what scopes are paused; nobody ends these pauses until this transaction has ended."""
+    return _KEPT.of(connection)
 
 
 def start_pause(
@@ -192,16 +197,25 @@ _CALLS = Direct(select(call).where(many.among(call.c.org, "orgs"), many.among(ca
 
 def open_calls(writing: Writing, new: Sequence[Seen]) -> dict[tuple[str, str], Seen]:
     """Remember callouts; return by (org, id) who came first: the given one itself, or an earlier one of the same id."""
+    return first_calls(writing, new, opening_calls(writing, new).alone(writing.connection))
+
+
+def opening_calls(writing: Writing, new: Sequence[Seen]) -> Asked:
+    """Ask that callouts be remembered; what it finds is for `first_calls`."""
     connection = writing.connection
     # In one order, or two transactions with the same calls would wait for each other.
     rows = sorted((it.org, it.id, it.body_hash, it.correlation) for it in new)
     once = "ON CONFLICT (org, id) DO NOTHING"
     if connection.dialect.name == "postgresql":
         once += " RETURNING org"
-    done = many.insert(connection, call, _CALL, rows, {"received_at": writing.now}, once)
-    if len(done) == len(new):
+    return many.inserting(connection, call, _CALL, rows, {"received_at": writing.now}, once)
+
+
+def first_calls(writing: Writing, new: Sequence[Seen], opened: Sequence[Any]) -> dict[tuple[str, str], Seen]:
+    """Return who came first of callouts that were remembered, as `open_calls` does."""
+    if len(opened) == len(new):
         return {(it.org, it.id): it for it in new}
-    found = _CALLS.rows(connection, orgs={it.org for it in new}, ids=[it.id for it in new])
+    found = _CALLS.rows(writing.connection, orgs={it.org for it in new}, ids=[it.id for it in new])
     return {(row.org, row.id): Seen(row.org, row.id, row.body_hash, row.correlation) for row in found}
 
 

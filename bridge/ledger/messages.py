@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -21,12 +21,11 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    union,
     update,
 )
 
 from bridge.ledger import Writing, lanes, many
-from bridge.ledger.direct import Direct, run
+from bridge.ledger.direct import Asked, run
 from bridge.ledger.models import DELIVERED, OPEN, PENDING, SENDING, UNCERTAIN, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
@@ -90,18 +89,6 @@ _ARRIVAL = insert(attempt).from_select(
         literal(DELIVERED),
     ).where(message.c.id.in_(bindparam("ids", expanding=True))),
 )  # fmt: skip
-_WAITING = select(
-    message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
-    message.c.waits_for,
-).where(many.among(message.c.waits_for, "names"))  # fmt: skip
-_WANTED = Direct(
-    union(
-        select(message.c.waits_for.label("name")).where(many.among(message.c.waits_for, "names")),
-        select((link.c.sync + ":" + link.c.source_id).label("name")).where(
-            many.among(link.c.sync, "syncs"), many.among(link.c.source_id, "ids")
-        ),
-    )
-)
 # What other systems call things may be longer than the columns, and PostgreSQL refuses the whole transaction then.
 _LONGEST = {"code": 80, "who": 20, "field": 80, "target_kind": 60, "target_id": 40}
 
@@ -161,13 +148,28 @@ def delivered(writing: Writing, ids: Sequence[int], epoch: int, target_kind: str
     writing.connection.execute(_ARRIVAL, values)
 
 
-def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut: Container[str] = ()) -> list[int]:
-    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the new ids.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The ids of messages that are new, and when their lanes have to be woken for them."""
+
+    ids: list[int] = field(default_factory=list)
+    due: dict[str, tuple[datetime | None, int]] = field(default_factory=dict)
+
+
+def accept(writing: Writing, new: Sequence[New], correlation: str = "") -> list[int]:
+    """Store *new* messages, each once per (sync, record, version), wake their lanes, and return the new ids."""
+    done = store(writing, new, correlation)
+    wake(writing, done.due)
+    return done.ids
+
+
+def store(writing: Writing, new: Sequence[New], correlation: str = "", *, shut: Container[str] = ()) -> Accepted:
+    """Store *new* messages as `accept` does; the caller wakes their lanes in the same transaction.
 
     Nobody is woken for messages of the syncs *shut*, which are paused: whoever ends the pause makes their lanes due.
     """
     if not new:
-        return []
+        return Accepted()
     # Always in one order: two transactions that bring the same records in turn would wait for each other.
     new = sorted(new, key=attrgetter("source_id"))
     stored = _store(writing, new, correlation, {}, state=PENDING, attempts=0)
@@ -184,9 +186,7 @@ def accept(writing: Writing, new: Sequence[New], correlation: str = "", *, shut:
         priority[it.lane] = min(it.priority, priority.get(it.lane, it.priority))
     asleep = {row.lane: (None, priority[row.lane]) for row in stored if row.sync in shut}
     awake = {row.lane: (writing.now, priority[row.lane]) for row in stored if row.sync not in shut}
-    lanes.wake(writing.connection, {**asleep, **awake})
-    writing.wakes.update(awake)
-    return [row.id for row in stored]
+    return Accepted([row.id for row in stored], {**asleep, **awake})
 
 
 def _store(
@@ -221,19 +221,16 @@ def _say_repeated(
             writing.say("repeated", it.actor or it.origin, sync=it.sync, source_id=it.source_id, correlation=whose)
 
 
-def wake(writing: Writing, due: Mapping[str, tuple[datetime, int]]) -> None:
-    """Make lanes due, and tell the carrier when this transaction commits."""
-    lanes.wake(writing.connection, due)
-    writing.wakes.update(due)
+def wake(writing: Writing, due: Mapping[str, tuple[datetime | None, int]]) -> None:
+    """Make lanes due, and tell the carrier when this transaction commits; not of those that sleep without a moment."""
+    if due:
+        waking(writing, due).alone(writing.connection)
 
 
-def wanted(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return those of the ``(sync, record id)`` *pairs* that are linked already, or that some message waits for."""
-    if not pairs:
-        return set()
-    names = {f"{sync}:{source_id}": (sync, source_id) for sync, source_id in pairs}
-    asked = {"names": list(names), "syncs": {sync for sync, _ in pairs}, "ids": [it for _, it in pairs]}
-    return {names[it] for (it,) in _WANTED.rows(connection, **asked) if it in names}
+def waking(writing: Writing, due: Mapping[str, tuple[datetime | None, int]]) -> Asked:
+    """Ask for what `wake` does."""
+    writing.wakes.update(key for key, (at, _) in due.items() if at is not None)
+    return lanes.waking(writing.connection, due)
 
 
 def newest(connection: Connection, source_ids: Sequence[str], syncs: Iterable[str]) -> dict[str, tuple[int, datetime]]:
@@ -377,24 +374,3 @@ class Changes:
             connection.execute(_ATTEMPT, self._attempts)
         if self._rows:
             connection.execute(_SETTLE, self._rows)
-
-
-def free_waiting(writing: Writing, made: Iterable[str]) -> None:
-    """Wake what waited for records that exist now. *made* holds ``sync:record id``."""
-    names = list(made)
-    if not names:
-        return
-    waiting = writing.connection.execute(_WAITING, {"names": names}).all()
-    if not waiting:
-        return
-    writing.connection.execute(
-        update(message)
-        .where(message.c.id.in_([row.id for row in waiting]))
-        .values(state=PENDING, queue=message.c.lane, due_at=None, waits_for=None, settled_at=None)
-    )
-    for row in waiting:
-        writing.say(
-            PENDING, "bridge", sync=row.sync, source_id=row.source_id, message_id=row.id,
-            correlation=row.correlation, detail=f"{row.waits_for} is there",
-        )  # fmt: skip
-    wake(writing, {row.lane: (writing.now, row.priority) for row in waiting})

@@ -109,7 +109,8 @@ def saves(house, salesforce_id, versions, phone="old"):
 def take_in(house, received, shut=("customer", "contact")):
     """Store *received* as it is stored during a pause: nobody is woken for it."""
     with house.ledger.write() as writing:
-        accept_all(writing, house.syncs, [Arrived(received, "callout", "test", messages.BULK)], shut=shut)
+        calls = [Arrived(received, "callout", "test", messages.BULK)]
+        messages.wake(writing, accept_all(writing, house.syncs, calls, (), shut=shut).due)
 
 
 def test_only_the_newest_save_goes_out_after_a_pause_with_more_than_is_looked_at_at_once(house, small_page):

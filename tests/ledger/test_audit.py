@@ -58,20 +58,26 @@ def test_what_is_written_while_the_trail_is_read_does_not_look_put_there(written
 
 def test_a_transaction_asks_little_beside_its_own_questions(written, monkeypatch):
     """Each question is a round trip on PostgreSQL, for every save."""
-    asked, at_once = [], direct.at_once
+    asked, at_once, together = [], direct.at_once, direct.together
     event.listen(written.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
 
     def counted(connection, text, *given, **how):
         asked.append(text)
         return at_once(connection, text, *given, **how)
 
+    def counted_together(connection, *several):
+        asked.append("; ".join(it.text for it in several))
+        return together(connection, *several)
+
     for module in (direct, ledger_module):
         monkeypatch.setattr(module, "at_once", counted)
+    monkeypatch.setattr(direct, "together", counted_together)
 
     with written.write() as writing:
         writing.say("received", "005user", sync="customer", source_id="001-late", message_id=5)
 
     assert len(asked) == (4 if written.is_sqlite else 3), asked
+    assert written.is_sqlite or asked[-1].endswith("COMMIT")
 
 
 def disarm(connection):

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from bridge.ledger import Ledger, many, marks
-from bridge.ledger.direct import Direct, run
+from bridge.ledger.direct import Direct, commit_with, run, together
 from bridge.ledger.models import call, message, pause
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
@@ -114,3 +114,82 @@ def test_moments_go_in_as_they_come_out(ledger):
     with ledger.read() as connection:
         assert since.rows(connection, since=now) == [("call",)]
         assert since.rows(connection, since=now + timedelta(microseconds=1)) == []
+
+
+ODD = ["it's", '"', "\\", "100 %", "%s", "%(ids)s", "?", ":v", ";", "--", "$1", "'); DROP TABLE message; --", "ü\n"]
+
+
+def test_what_is_asked_together_is_answered_in_order_as_if_asked_alone(ledger):
+    store(ledger, "001-a", "001-b", *ODD)
+
+    with ledger.read() as connection:
+        asked = [OF.of(connection, ids=ids, v=v) for ids, v in ((["001-a"], 0), ([], 0), (ODD, 1), (["001-b"], 2))]
+        found = together(connection, *asked)
+
+        assert found == [it.alone(connection) for it in asked]
+    assert [len(it) for it in found] == [1, 0, len(ODD), 0]
+    assert {(it.modified_at, it.forced, it.write_back, it.due_at) for it in found[2]} == {(NOW, True, False, None)}
+
+
+def test_what_is_asked_together_is_done_in_order_and_sees_what_went_before(ledger):
+    names, row = ("scope", "since", "code", "reason", "actor"), ("customer", NOW, "PAUSED", "why", "operator")
+
+    with ledger.write() as writing:
+        connection = writing.connection
+        putting = many.inserting(connection, pause, names, [row])
+        before, _, after = together(
+            connection, marks.keeping_pauses(connection), putting, marks.keeping_pauses(connection)
+        )
+
+    assert (before, [it.scope for it in after]) == ([], ["customer"])
+
+
+def test_an_error_among_what_is_asked_together_undoes_all_and_tells_no_values(ledger):
+    names, row = ("scope", "since", "code", "reason", "actor"), ("customer", NOW, "PAUSED", "secret", "operator")
+
+    def put_twice(writing):
+        putting = many.inserting(writing.connection, pause, names, [row])
+        together(writing.connection, putting, putting)
+
+    with pytest.raises(IntegrityError) as told:
+        ledger.commit(put_twice)
+
+    assert "secret" not in str(told.value)
+    with ledger.read() as connection:
+        assert marks.pauses(connection) == []
+
+
+def test_a_connection_that_is_gone_is_noticed_by_what_is_asked_together(ledger):
+    if ledger.is_sqlite:
+        pytest.skip("there is no server to lose")
+    with ledger.read() as victim:
+        [(pid,)] = run(victim, "SELECT pg_backend_pid()", None)
+        with ledger.read() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        with pytest.raises(DBAPIError) as told:
+            together(victim, marks.keeping_pauses(victim), marks.keeping_pauses(victim))
+
+    assert told.value.connection_invalidated
+    with ledger.read() as connection:
+        assert marks.pauses(connection) == []
+
+
+def test_what_ends_a_transaction_is_there_for_others_at_once_or_not_at_all(ledger):
+    if ledger.is_sqlite:
+        pytest.skip("whoever began the transaction ends it")
+    names, row = ("scope", "since", "code", "reason", "actor"), ("customer", NOW, "PAUSED", "why", "operator")
+
+    with ledger.write() as writing:
+        commit_with(writing.connection, many.inserting(writing.connection, pause, names, [row]))
+        with ledger.read() as other:
+            assert [it.scope for it in marks.pauses(other)] == ["customer"]
+
+    def fail(writing):
+        run(writing.connection, "DELETE FROM pause", None, returns=False)
+        commit_with(writing.connection, many.inserting(writing.connection, pause, names, [row, row]))
+
+    with pytest.raises(IntegrityError):
+        ledger.commit(fail)
+
+    with ledger.read() as connection:
+        assert [it.scope for it in marks.pauses(connection)] == ["customer"]

@@ -42,7 +42,7 @@ from bridge.outcome import CRASHES, HORIZON, RESOLVE_AFTER, look_again_after
 from bridge.ports import Record
 from bridge.records import status
 from bridge.referring import by_own_ids
-from bridge.standing import CONFIRM, EVERYTHING, NewUrl, covered, standing
+from bridge.standing import CONFIRM, EVERYTHING, NewUrl, covered, standing, was_told
 from bridge.work import Prepared, Work, goes_alone
 
 LOG = logging.getLogger("bridge.preparing")
@@ -276,9 +276,9 @@ class _Step:
         self.same.append(row)
         self.changes.set(row, UNCHANGED, target_kind=known.target_kind, target_id=known.target_id)
         links.save(self.writing, [replace(known, version=row.version, modified_at=row.modified_at)])
-        # The trigger that raises the version has reset what Salesforce shows. Otherwise it is our own write-back that
-        # came round again, and telling once more would go on for ever.
-        if row.version != known.version or not row.version:
+        # The trigger that raises the version has reset what Salesforce shows, or it was told that this is on its way.
+        # Else it is our own write-back that came round again, and telling once more would go on for ever.
+        if row.version != known.version or not row.version or was_told(self.writing.connection, row):
             self.tell(row)
         return True
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from bridge.ledger.direct import Asked, Direct, together
 from bridge.ledger.links import asking_of_source
 from bridge.ledger.many import among
-from bridge.ledger.models import HELD, message
+from bridge.ledger.models import HELD, OPEN, message
 from bridge.mapping import Syncs
 from bridge.ports import Ref
 from bridge.records.status import SYNC, Made, Shown, overall
@@ -140,3 +140,10 @@ def covered(scope: str, syncs: Syncs) -> tuple[str, ...]:
     if scope == "*netsuite":
         return tuple(syncs.pushes)
     return (*syncs.pulls, SYNC, BALANCE) if scope == "*salesforce" else (scope,)
+
+
+def was_told(connection: Connection, row: Row[Any]) -> bool:
+    """Return whether a write-back has read *row* while it was open, or is about to: it says that it is on its way."""
+    query = select(message.c.id).where(message.c.sync == SYNC, message.c.source_id == row.source_id)
+    read = or_(message.c.state.in_(OPEN), message.c.sent_at >= row.created_at)
+    return connection.execute(query.where(read).limit(1)).first() is not None

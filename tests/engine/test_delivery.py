@@ -23,6 +23,7 @@ from bridge.ledger.models import lane, message
 from bridge.outcome import HORIZON, RESOLVE_AFTER, TRIES, retry_after
 from bridge.parents import fetch
 from bridge.ports import Received
+from bridge.preparing import write_back
 from bridge.receiving import as_received
 from bridge.sweep import sweep
 
@@ -1133,3 +1134,27 @@ def test_a_promise_of_a_write_back_outlives_a_deadlock(house, ledger_url):
     promising.join(20)
 
     assert [row.write_back for row in house.messages("customer")] == [True, True]
+
+
+@pytest.mark.parametrize("is_apart", [False, True], ids=["in one step", "in an earlier step"])
+def test_salesforce_does_not_go_on_to_show_queued_when_a_callout_follows_the_sweep(house, is_apart):
+    """The sweep brought the save, and its callout came while what the sweep brought was being sent."""
+    acme = house.account()
+    (first,) = versions(house, acme, "Acme")
+    house.engine.receive([first], origin="sweep", correlation="swept")
+    house.drain()
+    with house.ledger.write() as writing:
+        write_back(writing, [("Account", acme)])
+    if is_apart:
+        operating.pause(house.engine, "customer", actor="operator", reason="year end")
+    receive(house, replace(first, modified_at=first.modified_at + timedelta(seconds=1)))
+    if is_apart:
+        house.drain()
+        assert house.sf.row(acme)["NetSuite_Status__c"] == "queued"
+        house.clock.advance(seconds=10)
+        operating.resume(house.engine, "customer", actor="operator")
+
+    house.drain()
+
+    assert house.states("customer", acme)[-1] == "unchanged"
+    assert house.sf.row(acme)["NetSuite_Status__c"] == "unchanged"

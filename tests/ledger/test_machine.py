@@ -303,8 +303,10 @@ class Machine(RuleBasedStateMachine):
         worker = self.begin()
         if worker is None:
             return
-        late = [it.records[0] for it in worker.prepared.work if it.name == f"customer:{account}"]
         self.send(worker, "nothing")
+        # What was adopted was not sent again, so nothing of it can land once more.
+        sent = [it for it in worker.sent or () if it.work.name == f"customer:{account}" and not it.adopted]
+        late = [it.work.records[0] for it in sent]
         self.finish(worker)
         self.now += timedelta(seconds=61)
         self.round()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Row, select, update
 
 from bridge.errors import Rejected
 from bridge.ledger import Writing, lanes, links, marks, messages, plain
@@ -169,10 +169,13 @@ def _given_back(writing: Writing, row: Row[Any], known: Link, theirs: Link, part
     return restored
 
 
-def is_doubted(connection: Connection, push: Push, known: Link | None) -> bool:
+def is_doubted(writing: Writing, push: Push, known: Link | None) -> bool:
     """Say whether the ledger may have forgotten that an Account took such a record over from another one."""
-    is_new = known is None and push.source == "Account"
-    return is_new and marks.read_watermark(connection, FORGOTTEN) is not None
+    if known is not None or push.source != "Account":
+        return False
+    if FORGOTTEN not in writing.seen:
+        writing.seen[FORGOTTEN] = marks.read_watermark(writing.connection, FORGOTTEN)
+    return writing.seen[FORGOTTEN] is not None
 
 
 def must_be_there(push: Push, known: Link | None, row: Row[Any]) -> None:

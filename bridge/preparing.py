@@ -246,7 +246,7 @@ class _Step:
         if known and not row.forced and row.state != UNCERTAIN and loops.circles(row, self.sent):
             raise Rejected(loops.SENTENCE, code="LOOP_BROKEN")
         own, lease = self._own(record, push, source), self.leases[row.lane]
-        doubted = merging.is_doubted(self.writing.connection, push, known)
+        doubted = merging.is_doubted(self.writing, push, known)
         return Work(row, lease, push, [own], known, mark, row.state == UNCERTAIN, after=after, doubted=doubted)
 
     def _deleted(self, row: Row[Any], push: Push, known: Link | None, into: str | bool) -> Work | None:

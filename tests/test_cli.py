@@ -90,15 +90,20 @@ def systems() -> Iterator[Systems]:
     salesforce.close()
 
 
+def forget(systems: Systems) -> None:
+    """Let Salesforce show of no record that it was delivered."""
+    with systems.salesforce.org.lock:
+        for kind in ("Account", "Opportunity"):
+            for row in systems.salesforce.rows(kind):
+                row["NetSuite_Synced_At__c"] = None
+
+
 @pytest.fixture
 def environment(systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The settings of an instance with a database of its own."""
     for name in [it for it in os.environ if it.startswith("BRIDGE_") and "TEST" not in it]:
         monkeypatch.delenv(name)
-    with systems.salesforce.org.lock:  # else its database, which is new, would seem to be an older copy
-        for kind in ("Account", "Opportunity"):
-            for row in systems.salesforce.rows(kind):
-                row["NetSuite_Synced_At__c"] = None
+    forget(systems)  # else its database, which is new, would seem to be an older copy
     given = systems.environment | {"BRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.sqlite3'}"}
     for name, value in (given | {"COLUMNS": "200"}).items():
         monkeypatch.setenv(name, value)
@@ -432,6 +437,7 @@ def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(
     bridge("push", "Account", account)
     (customer,) = systems.made("customer", account)
     systems.ahead[0] = timedelta(minutes=1)
+    forget(systems)  # in a recovery it would be swept first, and be on its way
     monkeypatch.setenv("BRIDGE_DATABASE_URL", f"sqlite:///{tmp_path / 'new.sqlite3'}")
 
     found = bridge("reconcile", "--all")
@@ -448,7 +454,7 @@ def test_reconcile_shows_what_a_new_database_does_not_know_and_links_it_again(
     assert [it.id for it in systems.made("customer", account)] == [customer.id]
 
 
-@pytest.mark.parametrize("verb", ["push", "replay", "sweep", "reconcile --apply", "pull orders", "shadow off"])
+@pytest.mark.parametrize("verb", ["push", "replay", "reconcile --apply"])
 def test_a_verb_that_writes_notices_an_older_copy_before_any_serve(
     bridge: Run,
     systems: Systems,

@@ -71,6 +71,7 @@ class Writing:
     wakes: set[str] = field(default_factory=set)
     chains: Sequence[Any] = ()  # a chain of the audit that was taken already
     mapping: str | None = None  # version of the rules in force
+    seen: dict[str, Any] = field(default_factory=dict)  # what need be looked up only once in it
 
     def say(self, action: str, actor: str, **about: Any) -> None:
         """Add a row to the audit trail of this transaction."""

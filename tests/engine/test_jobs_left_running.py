@@ -20,6 +20,7 @@ from bridge.salesforce.writing import as_row
 from tests.engine.test_carrying_much import ORDERS, SALE, orders  # noqa: F401 - a fixture
 
 OBJECT = "NetSuite_Order__c"
+only_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)  # it is not about the database
 
 
 class Killed(BaseException):
@@ -37,7 +38,7 @@ def small(monkeypatch):
 def killed(house, monkeypatch):
     """From now on the process ends when it first waits for a bulk job; what it did in Salesforce goes on."""
     bulk = house.engine.salesforce._bulk
-    house.sf.faults.add(kind="slow_job", object=OBJECT, seconds=0.4)
+    house.sf.faults.add(kind="slow_job", object=OBJECT, seconds=0.25)
 
     def die(seconds):
         raise Killed
@@ -88,6 +89,7 @@ def test_a_job_whose_process_was_killed_puts_no_older_value_back(house, orders, 
     assert kept(house) == []
 
 
+@only_sqlite
 def test_what_waits_in_the_queue_waits_for_the_job_too(house, orders, killed):  # noqa: F811
     """Without a pull, the carrier takes the lane and gives it back for a while."""
     (job,) = kept(house)
@@ -103,6 +105,7 @@ def test_what_waits_in_the_queue_waits_for_the_job_too(house, orders, killed):  
     assert kept(house) == []
 
 
+@only_sqlite
 def test_a_job_that_does_not_end_is_stopped_in_time(house, orders, killed):  # noqa: F811
     """No job holds a lane back for longer than its own process would have waited for it."""
     house.sf.bulk.drain()
@@ -119,6 +122,7 @@ def test_a_job_that_does_not_end_is_stopped_in_time(house, orders, killed):  # n
     assert set(house.states(SALE)) == {"delivered"}
 
 
+@only_sqlite
 def test_a_job_that_salesforce_has_forgotten_is_waited_for_no_more(house, orders, killed):  # noqa: F811
     house.sf.bulk.drain()
     house.sf.bulk._jobs.clear()
@@ -129,6 +133,7 @@ def test_a_job_that_salesforce_has_forgotten_is_waited_for_no_more(house, orders
     assert kept(house) == []
 
 
+@only_sqlite
 def test_nothing_is_written_while_salesforce_does_not_say_what_became_of_it(house, orders, killed):  # noqa: F811
     house.sf.bulk.drain()
     house.sf.faults.add(kind="unavailable", path="jobs/ingest", times=500)
@@ -143,11 +148,12 @@ def test_nothing_is_written_while_salesforce_does_not_say_what_became_of_it(hous
     assert set(house.states(SALE)) == {"delivered"}
 
 
+@only_sqlite
 def test_a_stop_leaves_a_running_job_and_the_next_start_goes_on(house, orders, monkeypatch):  # noqa: F811
     """It used to wait until the job had ended, up to 15 minutes."""
     monkeypatch.setattr(house.engine.salesforce._bulk, "_sleep", house.engine.stopping.wait)
     monkeypatch.setattr(house.engine.salesforce._bulk, "_leaving", house.engine.stopping)
-    house.sf.faults.add(kind="slow_job", object=OBJECT, seconds=2.0)
+    house.sf.faults.add(kind="slow_job", object=OBJECT, seconds=1.2)
     pulling = threading.Thread(target=pull, args=(house.engine, SALE))
     pulling.start()
     while not kept(house):
@@ -161,7 +167,7 @@ def test_a_stop_leaves_a_running_job_and_the_next_start_goes_on(house, orders, m
     house.clock.advance(minutes=10)
     settled(house)
 
-    assert took_s < 1.5
+    assert took_s < 1.0
     assert (len(left), states) == (1, {"uncertain"})
     assert set(house.states(SALE)) == {"delivered"}
     assert len(house.sf.rows(OBJECT)) == ORDERS
@@ -190,6 +196,7 @@ def _rows(house):
     return [as_row(n, Record(Ref(OBJECT, external_id=f"x-{n}"), {"Name": "x"})) for n in range(3)]
 
 
+@only_sqlite
 def test_a_job_that_somebody_stopped_before_it_started_wrote_nothing(house):
     """A process that was frozen between keeping the job and starting it, and woke up after others had gone on."""
     bulk: Bulk = house.engine.salesforce._bulk

@@ -334,7 +334,8 @@ def _failed(writing: Writing, changes: messages.Changes, work: Work, error: Brid
         return None
     # Time alone does not count: a record that was paused for days has hardly been tried.
     if writing.now - row.created_at > HORIZON and attempts >= TRIES:
-        reason = f"{error.message} It was tried for {int(HORIZON.total_seconds() // 3600)} hours."
+        what = error.message.replace("; the bridge tries again.", ".")  # it does not any more
+        reason = f"{what} It was tried for {int(HORIZON.total_seconds() // 3600)} hours in vain; send it again."
         changes.set(row, DEAD, attempts=attempts, **{**about, "reason": reason, "who": "administrator"})
         return None
     if isinstance(error, Uncertain):

@@ -287,6 +287,8 @@ def test_after_the_horizon_a_person_is_asked(house):
 
     row = house.message("customer", acme)
     assert row.state == "dead"
+    assert "tries again" not in row.reason
+    assert row.reason.endswith("It was tried for 76 hours in vain; send it again.")
     assert "76 hours" in row.reason
     assert away.tries >= TRIES
     assert house.clock.at - row.created_at > HORIZON

@@ -30,11 +30,12 @@ def town():
     made.stop()
 
 
-def save(house, town, account, version):
-    """Save an account with its *version* as phone number, and have the bridge receive it."""
-    town.salesforce.update(account, Phone=str(version))
-    (found,) = house.salesforce.get([Ref("Account", id=account)], house.engine.syncs.reads("Account"))
-    house.engine.receive([as_received(found)], origin="callout", correlation=f"{account}-{version}")
+def save(house, town, record, version):
+    """Save an account or a contact with its *version* as phone number, and have the bridge receive it."""
+    town.salesforce.update(record, Phone=str(version))
+    kind = "Account" if record.startswith("001") else "Contact"
+    (found,) = house.salesforce.get([Ref(kind, id=record)], house.engine.syncs.reads(kind))
+    house.engine.receive([as_received(found)], origin="callout", correlation=f"{record}-{version}")
 
 
 @pytest.mark.timeout(240)
@@ -52,13 +53,14 @@ def test_killed_only_while_a_call_is_in_flight_nothing_is_lost_doubled_or_out_of
         shared["carrier"] = "procrastinate"
     front = house(shared, clock)
     accounts = [town.account(f"Acme {n}") for n in range(8 * LONG)]
-    witness = Witness(town)
+    contacts = {town.salesforce.insert("Contact", LastName="Lee", AccountId=it): it for it in accounts[: 2 * LONG]}
+    witness = Witness(town, {f"sf-con-{it}": f"sf-cus-{of}" for it, of in contacts.items()})
     children = [fork(carry, shared) for _ in range(workers)]
     kills, wanted = 0, 3 * LONG
-    saves = [(account, version) for version in range(1, 4 + LONG) for account in accounts]
+    saves = [(it, version) for version in range(1, 4 + LONG) for it in (*accounts, *contacts)]
     try:
-        for number, (account, version) in enumerate(saves):
-            save(front, town, account, version)
+        for number, (record, version) in enumerate(saves):
+            save(front, town, record, version)
             if kills < wanted and number % (len(saves) // wanted) == 0:
                 victim = until(lambda: in_the_middle(front, witness, children), 20, "a write is in flight")
                 os.kill(victim.pid, signal.SIGKILL)
@@ -73,16 +75,17 @@ def test_killed_only_while_a_call_is_in_flight_nothing_is_lost_doubled_or_out_of
 
     assert kills == wanted
     assert front.audited("adopted"), "NetSuite went on with what its dead clients had asked for"
-    rows = front.rows(message.c.sync == "customer")
+    rows = front.rows(message.c.sync.in_(("customer", "contact")))
     assert {row.state for row in rows} <= {"delivered", "superseded", "unchanged", "dead"}
     assert {row.code for row in rows if row.state == "dead"} <= {"QUARANTINED"}, "killed three times with one record"
     newest = {row.source_id: row for row in sorted(rows, key=lambda row: row.version)}
-    assert len(newest) == len(accounts)
+    assert len(newest) == len(accounts) + len(contacts)
     assert not town.doubled()
-    phones = {it.external_id: it.fields.get("phone") for it in town.made("customer") if it.external_id}
-    done = [it for it in accounts if newest[it].state != "dead"]
-    assert {phones[f"sf-cus-{it}"] for it in done} == {str(saves[-1][1])}
-    assert len(done) >= len(accounts) - kills // 3
+    made = [it for kind in ("customer", "contact") for it in town.made(kind) if it.external_id]
+    phones = {it.external_id[7:]: it.fields.get("phone") for it in made}
+    done = [it for it in newest if newest[it].state != "dead"]
+    assert {phones[it] for it in done} == {str(saves[-1][1])}
+    assert len(done) >= len(newest) - kills // 3
     assert not witness.inversions()
     assert not witness.overlaps
     until(lambda: not stuck(front), 10, "no lane is held")

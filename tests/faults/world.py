@@ -261,9 +261,13 @@ def bindings() -> Bindings:
 
 
 class Witness:
-    """Sees every write: per record the versions in order, and whether one record was written twice at the same time."""
+    """Sees every write: per record the versions in order, and whether one lane had two calls at the same time.
 
-    def __init__(self, town):
+    *lanes* names the customer of every external id that is none itself.
+    """
+
+    def __init__(self, town, lanes=None):
+        self.lanes = lanes or {}
         self.versions = defaultdict(list)
         self.overlaps = []
         self.busy = set()
@@ -273,10 +277,10 @@ class Witness:
 
     def _seen(self, operations, call, root):
         operations.read(call)
-        ids = [str(it.external_id) for it in call.records]
+        lanes = {self.lanes.get(str(it.external_id), str(it.external_id)) for it in call.records}
         with self._lock:
-            self.overlaps += [it for it in ids if it in self.busy]
-            self.busy.update(ids)
+            self.overlaps += lanes & self.busy
+            self.busy |= lanes
             for it in call.records:
                 self.versions[str(it.external_id)].append(int(it.fields.get("phone") or 0))
         call.records = []
@@ -284,7 +288,7 @@ class Witness:
             return self._work(operations, call, root)
         finally:
             with self._lock:
-                self.busy.difference_update(ids)
+                self.busy -= lanes
 
     def inversions(self):
         return {name: seen for name, seen in self.versions.items() if seen != sorted(seen)}

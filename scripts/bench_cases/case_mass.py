@@ -12,7 +12,7 @@ from callers import Line, Times, account, callout, check_push, contact, send
 from figures import Figure
 from stage import Stage
 
-CONCURRENCY, MOST_S, EVERY_S = 5, 8, 4.0
+CONCURRENCY, MOST_S, EVERY_S, FLAT_MB = 5, 8, 4.0, 20
 PEOPLE = 900_000_000  # their records' numbers, apart from those of the mass update
 
 
@@ -24,14 +24,22 @@ def measure(full: bool) -> Iterator[Figure]:
         people = People(bridge.port, seconds)
         people.start()
         mass = [callout("Account", [account(n * 200 + k) for k in range(200)]) for n in range(calls)]
-        accepted = send(bridge.port, mass, callers=4, state=None)
+        first = send(bridge.port, mass[: calls // 5], callers=4, state=None)
+        few_mb = bridge.memory_mb
+        rest = send(bridge.port, mass[calls // 5 :], callers=4, state=None)
+        many_mb = bridge.memory_mb
         people.join()
         if people.failed is not None:
             raise people.failed
         stored, settled = _stored(stage)
         yield Figure(
-            f"{200 * calls:,} Accounts accepted in {calls} callouts", f"{accepted.wall_s:.1f} s",
+            f"{200 * calls:,} Accounts accepted in {calls} callouts", f"{first.wall_s + rest.wall_s:.1f} s",
             f"{stored:,} stored, {settled:,} delivered after {seconds} s", "", "none lost", stored == 200 * calls,
+        )  # fmt: skip
+        end_mb = max(many_mb, bridge.memory_mb)
+        yield Figure(
+            f"Memory of the process with {200 * calls:,} waiting", f"{many_mb:.0f} MB, {end_mb:.0f} MB at the end",
+            f"{few_mb:.0f} MB with {40 * calls:,}", f"+ {end_mb - few_mb:.0f} MB", "flat", end_mb - few_mb < FLAT_MB,
         )  # fmt: skip
         for what, times in (("An Account", people.accounts), ("A Contact", people.contacts)):
             yield Figure(

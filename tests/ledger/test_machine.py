@@ -380,7 +380,9 @@ class Machine(RuleBasedStateMachine):
             broken = list(audit.verify(connection, b""))
         states: dict[str, dict[int, str]] = defaultdict(dict)
         for row in rows:
-            states[row.source_id][row.version] = row.state
+            # Thirty saves of one record within ten minutes are a loop, which a person breaks as they do for the dead.
+            is_loop = (row.state, row.code) == ("rejected", "LOOP_BROKEN")
+            states[row.source_id][row.version] = "dead" if is_loop else row.state
         for account, versions in self.accepted.items():
             if not versions:
                 continue

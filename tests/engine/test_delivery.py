@@ -262,7 +262,8 @@ def deferring(house):
 
         def upsert(self, records, *, interactive=False):
             self.tries += 1
-            return [Deferred("NetSuite cannot be reached.", code="NOT_REACHED") for _ in records]
+            gone = Deferred("NetSuite cannot be reached; the bridge tries again.", code="NOT_REACHED")
+            return [gone for _ in records]
 
         def get(self, refs, fields=(), *, interactive=False):
             return house.netsuite.get(refs, fields)

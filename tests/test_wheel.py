@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -63,20 +65,56 @@ def test_the_wheel_holds_nothing_else(contents: set[str]) -> None:
     assert [name for name in contents if "node_modules" in name or "__pycache__" in name] == []
 
 
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed_with_us() -> set[str]:
+    """The distributions that a stranger has who installs the wheel without any extra: ours, and what those need."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    found: set[str] = set()
+    while needed:
+        it = canonical(re.split(r"[\[<>=!~ ;(]", needed.pop())[0])
+        if it in found:
+            continue
+        try:
+            more = metadata.requires(it) or []
+        except metadata.PackageNotFoundError:  # for another version of Python, or another system
+            continue
+        found.add(it)
+        needed += [one for one in more if "extra ==" not in one]
+    return found
+
+
+GUARD = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
 @pytest.mark.slow
 def test_the_demo_plays_to_its_end_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
-    """In a process and a folder of its own: it is the first thing that a stranger runs."""
+    """In a process and a folder of its own, without what only our tests have: a stranger runs it first."""
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     elsewhere.mkdir()
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *OFFLINE, "--target", str(installed), str(wheel)], check=True
     )
+    ours = installed_with_us()
+    known = metadata.packages_distributions()
+    absent = {name for name, makers in known.items() if not {canonical(it) for it in makers} & ours} - set(PACKAGES)
+    (installed / "sitecustomize.py").write_text(GUARD.format(absent=absent))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
     run = {"cwd": elsewhere, "env": environment | {"PYTHONPATH": str(installed)}, "text": True, "capture_output": True}
 
     where = subprocess.run([sys.executable, "-c", "import bridge; print(bridge.__file__)"], check=True, **run)
     played = subprocess.run([sys.executable, "-m", "bridge", "demo", "--fast"], check=False, timeout=55, **run)
 
+    assert {"psycopg", "procrastinate", "hypothesis"} <= absent
     assert Path(where.stdout.strip()).is_relative_to(installed)
     assert played.returncode == 0, played.stdout + played.stderr
     assert "What exists on both sides" in played.stdout

@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import ClientCursor
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -67,6 +66,8 @@ def together(connection: Connection, *asked: Asked) -> list[list[Any]]:
     """Ask all of *asked* in order, on PostgreSQL in one message, and return the rows of each; end at one that fails."""
     if connection.dialect.name != "postgresql":
         return [it.alone(connection) for it in asked]
+    from psycopg import ClientCursor  # not there where nobody has installed the extra
+
     if not connection.in_transaction():
         connection.begin()
     found = []

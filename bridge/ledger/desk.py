@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from bridge.ledger import finding, marks
 from bridge.ledger.models import (
@@ -162,10 +162,19 @@ def last_call(connection: Connection) -> datetime | None:
 
 
 def came_late(connection: Connection, since: datetime) -> int:
-    """Return how many changed records the sweep found since then that no callout had told of, among the newest."""
+    """Return how many changed records the sweep found since then that no callout told of, among the newest.
+
+    A call that was on its way while the sweep looked brought the same again, and the audit says so.
+    """
     newest = select(func.coalesce(func.max(message.c.id), 0) - NEWEST).scalar_subquery()
+    told = exists().where(
+        audit.c.source_id == message.c.source_id,
+        audit.c.sync == message.c.sync,
+        audit.c.action == "repeated",
+        audit.c.at >= message.c.created_at,
+    )
     swept = select(message.c.source_id, message.c.version, message.c.modified_at).where(
-        message.c.id > newest, message.c.origin == "sweep", message.c.created_at > since
+        message.c.id > newest, message.c.origin == "sweep", message.c.created_at > since, ~told
     )
     return int(connection.execute(select(func.count()).select_from(swept.distinct().subquery())).scalar_one())
 

@@ -142,6 +142,16 @@ def test_lost_callouts_are_told(house, watch):
     assert watch()["CALLOUTS_LOST"].sentence.startswith("12 changes of the last day were found by the sweep only")
 
 
+def test_a_callout_that_was_on_its_way_while_the_sweep_looked_is_not_lost(house, watch):
+    for n in range(12):
+        saved = house.account(f"On its way {n}")
+        house.receive(saved, origin="sweep")
+        house.receive(saved)
+    house.drain()
+
+    assert "CALLOUTS_LOST" not in watch()
+
+
 def test_one_save_of_which_no_callout_came_is_told_where_the_site_wants_to_hear_of_each(house, watch):
     """F-103: expected, and not seen; not a failure of anything that came."""
     house.push_one(house.account("Seen"))

@@ -36,6 +36,7 @@ KINDS = ("customer", "vendor", "contact")
 TAKEN = re.compile(r"DUP_|UNIQUE_|CONTACT_ALREADY_EXISTS$")  # NetSuite's codes for a name or number that is taken
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # older than any save
 OURS = "sf-"  # every external id of ours begins so
+LOST = {"deleted", "gone"}  # of a link: the record in NetSuite is no more
 WRITABLE = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 
 
@@ -86,9 +87,14 @@ def _candidate(connection: Connection, push: Push, row: Row[Any], ours: Record, 
         link.c.target_kind == push.target,
         or_(link.c.source_id != row.source_id, link.c.sync != row.sync),
     )
+    own = links.find(connection, [(row.sync, row.source_id)]).get((row.sync, row.source_id))
     wrong = None
     if connection.execute(another.limit(1)).scalar() is not None or _is_anothers(theirs, ours):
         wrong = "It is the one of another Salesforce record."
+    elif own is not None and own.target_id != str(found.ref.id) and not own.parts.keys() & LOST:
+        wrong = (
+            f"The Salesforce record has one already, {own.number or own.target_id}; accounting merges the two there."
+        )
     elif theirs and not WRITABLE.fullmatch(theirs):
         wrong = "Its external id holds characters by which it cannot be written; accounting changes that in NetSuite."
     return Candidate(
@@ -142,7 +148,10 @@ def adopt(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
 
 def _link(new: Link, message_id: int, actor: str, words: str, writing: Writing) -> int:
     rows = [it for it in messages.by_ids(writing.connection, [message_id]) if it.state in NEEDS_PERSON]
-    if rows:  # else somebody was quicker
+    taken = links.by_target(writing.connection, [(new.sync, new.target_id)]).values()
+    if any(it.source_id != new.source_id for it in taken):
+        rows = []
+    if rows:  # else somebody was quicker, here or for another record
         links.save(writing, [new])
         reopen(writing, rows)
     for row in rows:

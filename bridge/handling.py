@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from bridge import adopting, editing, sharing
+from bridge import adopting, choosing, editing, sharing
 from bridge.carrying import Stream
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Rejected
@@ -86,6 +86,8 @@ def draft(
     found = sums(engine.syncs, rows)
     if action in ONE_BY_ONE and len(rows) > 1:  # what would be sent is shown of one, and looked at for its limits
         raise Rejected("Correct, or adopt for, one message at a time.", code="TOO_MANY_CHOSEN")
+    if action == "choose":
+        value = choosing.drafted(value or "", rows)
     if action == "adopt":
         value = adopting.chosen(engine, rows[0], value or "")
     if action == "edit":
@@ -253,17 +255,6 @@ def _edit(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
     return engine.ledger.commit(work)
 
 
-def _choose(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
-    """Let one side's value count where both had changed it; what changes again meanwhile is asked again."""
-    side = plan.value or ""
-    with engine.ledger.write() as writing:
-        rows = [row for row in _settled(writing, ids) if sharing.both(row.code, row.detail)]
-        reopen(writing, rows, {row.id: sharing.chosen(row.payload, row.detail, side) for row in rows})
-        for row in rows:
-            _say(writing, row, "chosen", actor, plan, f"what {side} says of {row.field}")
-        return len(rows)
-
-
 def _fresh(engine: Delivery, plan: Plan, ids: Sequence[int], actor: str) -> int:
     with engine.ledger.read() as connection:
         rows = [row for row in messages.by_ids(connection, ids) if row.state not in OPEN]
@@ -394,7 +385,7 @@ _DO: Mapping[str, Callable[[Delivery, Plan, Sequence[int], str], int]] = {
     "dismiss": _dismiss,
     "edit": _edit,
     "adopt": adopting.adopt,
-    "choose": _choose,
+    "choose": choosing.choose,
     "assign": _assign,
     "tag": _tag,
 }

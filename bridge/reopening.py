@@ -25,7 +25,7 @@ from bridge.operating import reopen
 from bridge.ports import Period
 
 AGAIN = timedelta(hours=1)
-MOST = 1_000  # messages at once, the oldest first
+PAGE = 1_000  # messages looked at together
 STEP = 200  # in one transaction
 
 
@@ -34,26 +34,33 @@ def look(engine: Delivery) -> int:
 
     Where the role may not read periods, everything that waits for one is tried once an hour.
     """
+    after, count = 0, 0
+    known: list[Period] | None = None
+    while rows := _waiting(engine, after):
+        if not after:
+            try:
+                known = engine.netsuite.periods()
+            except Rejected:
+                known = None
+            except BridgeError:
+                return 0  # it is away; the next time will do
+        ready = {row.id: name for row in rows if (name := _open(engine, row, known)) is not None}
+        ids = list(ready)
+        for start in range(0, len(ids), STEP):
+            count += engine.ledger.commit(partial(_reopen, ids[start : start + STEP], ready))
+        after = rows[-1].id
+    return count
+
+
+def _waiting(engine: Delivery, after: int) -> Sequence[Row[Any]]:
+    """Return what waits for a period and was not tried lately, the oldest beyond message *after* first."""
     with engine.ledger.read() as connection:
         since = engine.ledger.now(connection) - AGAIN
         query = select(message).where(
-            text(NEEDS), message.c.code.in_(periods.CODES), message.c.state == REJECTED, message.c.settled_at <= since
-        )
-        rows = connection.execute(query.order_by(message.c.id).limit(MOST)).all()
-    if not rows:
-        return 0
-    known: list[Period] | None = None
-    try:
-        known = engine.netsuite.periods()
-    except Rejected:
-        known = None
-    except BridgeError:
-        return 0  # it is away; the next time will do
-    ready = {row.id: name for row in rows if (name := _open(engine, row, known)) is not None}
-    ids = list(ready)
-    return sum(
-        engine.ledger.commit(partial(_reopen, ids[start : start + STEP], ready)) for start in range(0, len(ids), STEP)
-    )
+            text(NEEDS), message.c.code.in_(periods.CODES), message.c.state == REJECTED, message.c.settled_at <= since,
+            message.c.id > after,
+        )  # fmt: skip
+        return connection.execute(query.order_by(message.c.id).limit(PAGE)).all()
 
 
 def _open(engine: Delivery, row: Row[Any], known: Sequence[Period] | None) -> str | None:

@@ -49,8 +49,7 @@ def _remove(ledger: Ledger, before: datetime) -> int:
         with ledger.read() as connection:
             found, after = retention.aged(connection, before, after)
         if found:
-            ledger.commit(partial(retention.remove, before=before, found=found))
-            count += len(found)
+            count += ledger.commit(partial(retention.remove, before=before, found=found))
     _in_steps(ledger, partial(retention.remove_calls, before=before), retention.BATCH)
     _in_steps(ledger, partial(retention.remove_occurrences, before=before), retention.BATCH)
     return count

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from bridge.ledger import Writing, exchanges, triage
 from bridge.ledger.desk_models import named
 from bridge.ledger.models import OPEN, attempt, link, message
-from bridge.ledger.plain import ERASED, dumps
+from bridge.ledger.plain import ERASED, dumps, loads
 
 BATCH = 500  # messages in one transaction, so that saves do not wait for a long one
 SPAN = 20_000  # messages that one statement looks through
@@ -40,7 +40,12 @@ def erase(writing: Writing, source_id: str, *, actor: str, reason: str) -> Erase
     ).all()
     settled = [row.id for row in rows if row.state not in OPEN and row.source_hash != ERASED]
     _empty(writing, settled)
-    writing.connection.execute(update(link).where(link.c.source_id == source_id).values(fingerprint=""))
+    # Where fields are shared the link keeps what both sides held; without that the next difference is a person's.
+    for row in writing.connection.execute(select(link.c.sync, link.c.parts).where(link.c.source_id == source_id)).all():
+        parts = {name: it for name, it in loads(row.parts or "{}").items() if name != "shared"}
+        mine = update(link).where(link.c.source_id == source_id, link.c.sync == row.sync)
+        writing.connection.execute(mine.values(fingerprint="", parts=dumps(parts)))
+    triage.forget_decisions(writing, [row.id for row in rows])
     writing.connection.execute(delete(named).where(named.c.source_id == source_id))
     if settled:
         writing.say("erased", actor, source_id=source_id, detail=f"{len(settled)} messages; {reason}"[:400])

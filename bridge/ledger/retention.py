@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, exists, or_, select, text, tuple_
+from sqlalchemy import Connection, Table, and_, delete, exists, func, or_, select, text, tuple_
 
 from bridge.ledger import Writing, exchanges, triage
 from bridge.ledger.desk_models import triage as triage_table
@@ -38,7 +38,7 @@ DONE = (DELIVERED, UNCHANGED, SUPERSEDED, DISMISSED, HELD)  # held, and saved ag
 def aged(connection: Connection, before: datetime, after: int) -> tuple[list[int], int | None]:
     """Return up to `BATCH` messages to remove, of the `SPAN` beyond *after*, and from where to look on.
 
-    None where nothing later can be that old: numbers grow with time.
+    None where what follows is not that old: numbers grow with time.
     """
     inside = and_(message.c.id > after, message.c.id <= after + SPAN)
     later = message.alias("later")
@@ -54,21 +54,30 @@ def aged(connection: Connection, before: datetime, after: int) -> tuple[list[int
     found = list(connection.execute(query.where(or_(is_inner, is_newer)).order_by(message.c.id).limit(BATCH)).scalars())
     if len(found) == BATCH:
         return found, found[-1]
-    following = select(message.c.created_at).where(message.c.id > after + SPAN).order_by(message.c.id).limit(1)
-    first: datetime | None = connection.execute(following).scalar()
-    return found, None if first is None or first >= before else after + SPAN
+    first = connection.execute(select(func.min(message.c.id)).where(message.c.id > after + SPAN)).scalar()
+    if first is None:
+        return found, None
+    # Of many, for what was sent again counts as made then.
+    oldest = select(func.min(message.c.created_at)).where(message.c.id >= first, message.c.id < first + SPAN)
+    return found, first - 1 if connection.execute(oldest).scalar_one() < before else None
 
 
-def remove(writing: Writing, before: datetime, found: list[int]) -> None:
-    """Remove the messages that `aged` found with what was kept of them; a settled message stays one."""
+def remove(writing: Writing, before: datetime, found: list[int]) -> int:
+    """Remove the messages that `aged` found with what was kept of them, but not one that was sent again meanwhile."""
     connection = writing.connection
+    query = select(message.c.id, message.c.state, message.c.settled_at).where(message.c.id.in_(found))
+    rows = connection.execute(query.order_by(message.c.id).with_for_update()).all()
+    found = [it.id for it in rows if it.state in DONE and it.settled_at < before]
+    if not found:
+        return 0
     connection.execute(delete(attempt).where(attempt.c.message_id.in_(found)))
     exchanges.forget(writing, found)
     triage.forget_edits(writing, found)
     connection.execute(delete(triage_table).where(triage_table.c.message_id.in_(found)))
-    connection.execute(delete(message).where(message.c.id.in_(found), message.c.state.in_(DONE)))
+    connection.execute(delete(message).where(message.c.id.in_(found)))
     words = f"{len(found)} messages settled before {before.isoformat()}, {found[0]} to {found[-1]}"
     writing.say("removed", "retention", detail=words)
+    return len(found)
 
 
 def remove_calls(writing: Writing, before: datetime) -> int:

@@ -169,5 +169,12 @@ def edits(connection: Connection, message_id: int) -> list[Row[Any]]:
     return list(connection.execute(select(edit).where(edit.c.message_id == message_id).order_by(edit.c.id)))
 
 
+def forget_decisions(writing: Writing, message_ids: Sequence[int]) -> None:
+    """Forget what was typed, or read, for a decision about one of these messages alone; one that waits is off."""
+    mine = plan.c.messages.in_([str(it) for it in message_ids])
+    writing.connection.execute(update(plan).where(mine, plan.c.state.in_((DRAFTED, WAITING))).values(state=REFUSED))
+    writing.connection.execute(update(plan).where(mine, plan.c.action.in_(("edit", "adopt"))).values(value=None))
+
+
 def forget_edits(writing: Writing, message_ids: Sequence[int]) -> None:
     writing.connection.execute(delete(edit).where(edit.c.message_id.in_(list(message_ids))))

@@ -10,7 +10,7 @@ import json
 from flask import Flask, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge import handling, weighing
+from bridge import choosing, handling, weighing
 from bridge.errors import BridgeError
 from bridge.ledger import differences, finding, messages, triage
 from bridge.ledger.triage import Plan
@@ -81,7 +81,8 @@ def add(app: Flask, desk: Desk) -> None:
         adopted = json.loads(one.value or "{}") if one.action == "adopt" else None
         there = adopted and desk.netsuite_page(adopted["kind"], adopted["id"])
         return render_template(
-            "plan.html", adopted=adopted, adopted_page=there, plan=one, rows=rows, names=names,
+            "plan.html", side=choosing.side(one) if one.action == "choose" else None,
+            adopted=adopted, adopted_page=there, plan=one, rows=rows, names=names,
             actions=handling.ACTIONS, changed=changed, is_mine=one.asked_by == person().name,
             worth=lambda row: weighing.worth(engine.syncs, row),
         )  # fmt: skip

@@ -247,3 +247,24 @@ def test_nothing_is_adopted_for_a_message_that_does_not_wait_for_it(house):
 
     assert told.value.code == "NOTHING_TO_ADOPT"
     assert isinstance(house.ns, FakeNetSuite)
+
+
+@pytest.mark.parametrize("theirs", [None, "crm-77"])
+def test_a_record_that_has_its_own_already_adopts_no_second(house, theirs):
+    """Its orders would stay with the first one, which nothing would keep up to date any more."""
+    account = house.account("Acme")
+    house.push_one(account)
+    there = by_hand(house, "Beta")
+    if theirs:
+        house.ns.store.set_external_id(there, theirs)
+    code = "UNIQUE_CUST_ID_REQD"
+    house.ns.faults.add("reject", operation="upsert*", record="customer", code=code, message="It is taken.")
+    house.sf.update(account, Name="Beta")
+    house.push_one(account)
+    row, before = house.message("customer", account), house.links()["customer", account]
+
+    with pytest.raises(Rejected, match="has one already"):
+        adopt(house, row, there.id)
+
+    assert house.links()["customer", account] == before
+    assert there.external_id == theirs

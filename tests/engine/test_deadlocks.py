@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, update
 
 from bridge import handling, operating, recovering, shadow
-from bridge.ledger import triage
+from bridge.ledger import plain, triage
 from bridge.ledger.models import lane, message
 from bridge.mending import mend
 from bridge.reconcile import compare
@@ -19,8 +19,8 @@ from tests.engine.test_reconcile import forget
 only_postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)  # SQLite has one writer
 
 
-def plan(house, action, ids):
-    number = handling.draft(house.engine, action, ids, value=None, reason="why", actor="pat", guard=lambda *_: False)
+def plan(house, action, ids, value=None):
+    number = handling.draft(house.engine, action, ids, value=value, reason="why", actor="pat", guard=lambda *_: False)
     with house.ledger.read() as connection:
         return triage.find(connection, number)
 
@@ -30,9 +30,9 @@ def reconciled(house, ids):
     return lambda: mend(house.engine, actor="pat")
 
 
-def handled(action):
+def handled(action, value=None):
     def ready(house, ids):
-        drafted = plan(house, action, ids)
+        drafted = plan(house, action, ids, value)
         return lambda: handling.confirm(house.engine, drafted, actor="pat")
 
     return ready
@@ -53,6 +53,7 @@ ACTS = {
     "retry": handled("retry"),
     "dismiss": handled("dismiss"),
     "hold": handled("hold"),
+    "choose": handled("choose", value="salesforce"),
     "recovery": recovered,
     "shadow": shadowed,
     "reconcile": reconciled,
@@ -69,7 +70,8 @@ def test_what_a_person_does_outlives_a_deadlock(house, name):
         house.clock.advance(hours=2)
         forget(house, *accounts)
     else:
-        state = {"state": "rejected", "code": "BAD", "settled_at": house.clock()}
+        both = plain.dumps({"phone": {"salesforce": "2", "netsuite": "9"}})
+        state = {"state": "rejected", "code": "CHANGED_ON_BOTH_SIDES", "detail": both, "settled_at": house.clock()}
         is_open = name in ("recovery", "shadow")
         house.receive(*accounts)
         with house.ledger.write() as writing:

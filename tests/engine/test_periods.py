@@ -232,3 +232,18 @@ def test_where_no_later_period_is_open_it_waits(next_open):
     row = house.message("sales_order", application)
     assert row.state == "rejected"
     assert row.reason.endswith("reopens it. No later period is open.")
+
+
+def test_what_still_waits_does_not_keep_later_ones_from_being_looked_at(house, monkeypatch):
+    monkeypatch.setattr(reopening, "PAGE", 1)
+    house.ns.admin.close_periods("2026-11-30")
+    for on in (OCTOBER, "2026-11-15"):
+        account = house.account(f"Acme {on}")
+        house.push_one(account)
+        house.push_one(house.application(account, Funding_Date__c=on))
+    house.ns.admin.close_periods(None)
+    house.ns.admin.close_periods("2026-10-31")
+
+    later(house, hours=2)
+
+    assert [row.state for row in house.messages("sales_order")] == ["rejected", "delivered"]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from bridge import operating, retaining
-from bridge.ledger import audit, privacy
+from bridge import handling, operating, retaining
+from bridge.ledger import audit, privacy, triage
 from bridge.site import Retention
+from tests.engine.test_sharing import shared
 
 PERSON = "Quirinia Zebrowska"
 NINETY = Retention(contact_days=90, message_days=0)
@@ -110,3 +111,40 @@ def test_what_is_to_be_emptied_is_looked_for_in_steps_and_outside_of_the_write(h
     assert PERSON.encode() not in stored(house)
     assert len(looks) > 3
     assert all("message.id <=" in statement and not writes for statement, writes in looks)
+
+
+def test_what_both_sides_held_of_a_shared_field_is_erased_too(house):
+    shared(house, "phone", sync="contact")
+    account = house.account()
+    house.push(account)
+    made = house.sf.insert("Contact", FirstName="Ann", LastName="Lee", Phone="555-7777", AccountId=account)
+    assert house.push_one(made).state == "delivered"
+    assert "555-7777" in str(house.links()["contact", made].parts)
+
+    erase(house, made)
+
+    assert "555-7777" not in str(house.links()["contact", made].parts)
+    house.sf.update(made, Title="Director")
+    assert house.push_one(made).state == "delivered"
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_what_a_decision_kept_of_a_person_is_erased_too(house, is_done):
+    there = house.ns.admin.create("customer", companyName="Acme", subsidiary="1")
+    account = house.account("Acme")
+    house.push_one(account)
+    number = house.message("customer", account).id
+    asked = handling.draft(
+        house.engine, "adopt", [number], value=there.id, reason="", actor="ann", guard=lambda *_: not is_done
+    )
+    with house.ledger.read() as connection:
+        plan = triage.find(connection, asked)
+    handling.confirm(house.engine, plan, actor="ann")
+    house.drain()
+
+    erase(house, account)
+
+    with house.ledger.read() as connection:
+        after = triage.find(connection, asked)
+    assert "Acme" in plan.value
+    assert (after.value, after.state) == (None, triage.DONE if is_done else triage.REFUSED)

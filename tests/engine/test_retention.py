@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import event, func, select, update
 
-from bridge import retaining
+from bridge import operating, retaining
 from bridge.ledger import audit, exchanges, messages, retention
 from bridge.ledger.desk_models import exchange
 from bridge.ledger.models import attempt, message
@@ -173,3 +173,39 @@ def test_sizes_are_told_to_prometheus(house):
 
     assert float(told['bridge_bytes{of="database"}']) > 10_000
     assert float(told["bridge_audit_rows"]) == len(house.audit())
+
+
+def test_what_was_sent_again_lately_hides_nothing_behind_it(house, monkeypatch):
+    """It counts as made then, and its number is old."""
+    others, again, account = [house.account(it) for it in ("One", "Two")], house.account("Again"), house.account()
+    for one in (*others, again):
+        house.push_one(one)
+    saved(house, account, 2)
+    house.clock.advance(days=400)
+    number = house.message("customer", again).id
+    monkeypatch.setattr(retention, "SPAN", number - 1)
+    operating.replay(house.engine, [number], actor="operator")
+    house.drain()
+
+    retaining.expire(house.ledger, YEAR)
+
+    assert len(house.messages("customer", account)) == 1
+    assert house.messages("customer", again)
+
+
+def test_what_was_sent_again_since_it_was_looked_for_stays_whole(house):
+    account = house.account()
+    saved(house, account, 2)
+    house.clock.advance(days=400)
+    before = house.ledger.moment() - timedelta(days=365)
+    with house.ledger.read() as connection:
+        found, _ = retention.aged(connection, before, 0)
+    (old,) = [row for row in house.messages("customer") if row.id in found]
+    operating.replay(house.engine, [old.id], actor="operator")
+    house.drain()
+
+    house.ledger.commit(lambda writing: retention.remove(writing, before, found))
+
+    assert old.id in [row.id for row in house.messages("customer")]
+    with house.ledger.read() as connection:
+        assert connection.execute(select(attempt.c.id).where(attempt.c.message_id == old.id)).first() is not None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge import handling, operating, sharing
 from bridge.errors import Rejected
+from bridge.ledger import triage
 from bridge.mapping import Syncs
 from bridge.preview import preview
 
@@ -288,3 +289,26 @@ def test_what_a_pull_has_shown_in_salesforce_may_be_changed_there(house):
     assert (after.version, after.fingerprint, after.updated_at) == (
         before.version, before.fingerprint, before.updated_at,
     )  # fmt: skip
+
+
+def test_a_plan_counts_only_for_the_values_it_was_made_for(house, acme):
+    """Between asking and approving somebody sends it again, and NetSuite holds something else by then."""
+    edit(house, phone="9")
+    house.sf.update(acme, Phone="2")
+    house.push_one(acme)
+    number = house.message("customer", acme).id
+    asked = handling.draft(
+        house.engine, "choose", [number], value="salesforce", reason="", actor="ann", guard=lambda *_: False
+    )
+    edit(house, phone="10")
+    operating.replay(house.engine, [number], actor="bob")
+    house.drain()
+
+    with house.ledger.read() as connection:
+        plan = triage.find(connection, asked)
+    said = handling.confirm(house.engine, plan, actor="ann")
+    house.drain()
+
+    assert said.startswith("0 of 1 decided")
+    assert customer(house).fields["phone"] == "10"
+    assert house.message("customer", acme).code == "CHANGED_ON_BOTH_SIDES"

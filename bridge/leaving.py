@@ -16,7 +16,7 @@ from bridge.mapping import Context, Push
 from bridge.ports import Fields, Record, Ref, Written
 
 LOOKING, LOOKED = "LOOKING_FOR_OPEN_ORDERS", "NO_OPEN_ORDERS"  # an Account was deleted: is anything open of it?
-OUTSIDE = "OUT_OF_SCOPE"
+OUTSIDE, AFTER = "OUT_OF_SCOPE", "OUT_OF_SCOPE_AFTER"
 # SuiteTalk's words for orders with which accounting is done, what its pages call them, and a commission's own.
 DONE = {
     "_fullybilled", "_closed", "_cancelled", "_rejectedbysupervisor",
@@ -42,7 +42,7 @@ def outside(push: Push, known: Link | None, source: Fields, context: Context) ->
     if known is None:
         return Stop(f"Out of scope: {reason}.", OUTSIDE)
     told = f"Out of scope: {reason}. {_named(push, known)} stays in NetSuite and is no longer kept up to date."
-    return Stop(told, "OUT_OF_SCOPE_AFTER")
+    return Stop(told, AFTER)
 
 
 def closed(push: Push, known: Link | None, reason: str, source: Fields, context: Context) -> Stop | Record:
@@ -57,10 +57,12 @@ def closed(push: Push, known: Link | None, reason: str, source: Fields, context:
     return record or Stop(told, "GATE_CLOSED_AFTER", "accounting")
 
 
-def deleted(push: Push, known: Link | None, context: Context) -> Stop | Record:
+def deleted(push: Push, known: Link | None, context: Context, *, has_left: bool) -> Stop | Record:
     """Decide about a record that was deleted in Salesforce. Nothing is ever deleted in NetSuite."""
     if known is None:
         return Stop("It was deleted in Salesforce.", "DELETED_IN_SALESFORCE", "accounting")
+    if has_left:
+        return Stop(f"It was deleted in Salesforce, out of scope; {_named(push, known)} stays in NetSuite.", AFTER)
     is_ours = not known.parts.keys() & {"deleted", "merged_into", "gone", "unnamed"}
     if push.retiring is None or not is_ours or context.site["deleted_account"] != "inactivate":
         reason = "It was deleted in Salesforce; its NetSuite record stays."

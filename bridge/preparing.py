@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bridge import confirming, leaving, loops, merging, records, totals
 from bridge.errors import Rejected
-from bridge.ledger import Writing, links, marks, messages, plain, unit
+from bridge.ledger import Writing, lateness, links, marks, messages, plain, unit
 from bridge.ledger.closing import close_older
 from bridge.ledger.lanes import Lease
 from bridge.ledger.links import Link
@@ -70,10 +70,8 @@ class _Step:
     def __init__(self, writing: Writing, leases: Sequence[Lease], syncs: Syncs, url: NewUrl, trials: set[str]) -> None:
         self.writing, self.syncs, self.url, self.trials, self.now = writing, syncs, url, trials, writing.now
         self.leases = {it.key: it for it in leases}
-        self.changes = messages.Changes(writing)
-        self.prepared = Prepared()
-        self.paused = {it.scope for it in marks.pauses(writing.connection)}
-        self.prepared.paused = self.paused
+        self.changes, self.prepared = messages.Changes(writing), Prepared()
+        self.paused = self.prepared.paused = {it.scope for it in marks.pauses(writing.connection)}
         shut = [name for scope in self.paused - trials for name in covered(scope, syncs)]
         found = messages.opened(writing.connection, list(self.leases), writing.now, shut)
         self.rows, self.prepared.merged = merging.merge(writing, found, self.leases)
@@ -88,6 +86,7 @@ class _Step:
                     pairs.append((row.sync, str(self.source(row)["@deleted"])))
         self.links = links.find(writing.connection, pairs)
         self.led_on = links.led_on(writing.connection, self.links)
+        self.ended = lateness.ended(writing.connection, [row for row in self.rows if row.sync in syncs.pushes])
         again = [row.source_id for row in self.rows if (row.sync, row.source_id) in self.links]
         self.sent = messages.sent_since(writing.connection, again, self.now - loops.LOOP)
 
@@ -209,7 +208,7 @@ class _Step:
 
     def _push(self, row: Row[Any], push: Push) -> Work | None:
         source, known = self.source(row), self.links.get((row.sync, row.source_id))
-        if known and (row.version, row.modified_at) < (known.version, known.modified_at):
+        if lateness.is_late(row, known, self.ended):
             self.changes.set(row, SUPERSEDED)
             return None
         if source.get("@deleted"):
@@ -258,7 +257,8 @@ class _Step:
         if is_merged:
             code, who, reason = merging.told(row, known, self.links.get((row.sync, str(into))), str(into))
             return self._hold(row, reason, code, who)
-        what = leaving.deleted(push, known, self.syncs.context)
+        left = lateness.has_left(self.writing.connection, row, leaving.AFTER)
+        what = leaving.deleted(push, known, self.syncs.context, has_left=left)
         if isinstance(what, Record) and row.state != UNCERTAIN and row.code != leaving.LOOKED:
             self.prepared.leaving.add(row.source_id)
             return self._wait(row, leaving.LOOKING, "Waiting until it is known whether an order of it is open.")
@@ -290,8 +290,8 @@ class _Step:
         mark = (CLOSED + plain.fingerprint([what.ref.external_id, dict(what.fields)]))[:40]
         if self._same(row, known, mark):
             return None
-        own = self._own(what, push, self.source(row))
-        return Work(row, self.leases[row.lane], push, [own], known, mark, row.state == UNCERTAIN, leaves)
+        last, lease = [self._own(what, push, self.source(row))], self.leases[row.lane]
+        return Work(row, lease, push, last, known, mark, row.state == UNCERTAIN, leaves)
 
     def _hold(self, row: Row[Any], reason: str, code: str, who: str = "sales") -> Work | None:
         self.changes.set(row, HELD, code=code, reason=reason, who=who)
@@ -366,8 +366,8 @@ class _Step:
         if (pull := next((it for it in self.syncs.pulls.values() if it.totals is not None), None)) is None:
             self.changes.set(row, SUPERSEDED)
             return None
-        chosen = {name: self.syncs.context.site[name] for name in ("currency", "rate_of")}
-        return Work(row, self.leases[row.lane], pull, [], parts=chosen)
+        site = self.syncs.context.site
+        return Work(row, self.leases[row.lane], pull, [], parts={it: site[it] for it in ("currency", "rate_of")})
 
     def _status(self, row: Row[Any]) -> Work | None:
         if (found := standing(self.writing.connection, [row.source_id], self.url).get(row.source_id)) is None:

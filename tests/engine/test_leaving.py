@@ -274,3 +274,36 @@ def test_out_of_scope_undoes_nothing_whatever_a_closed_gate_would(house, funded)
     assert house.message("sales_order", application).code == "OUT_OF_SCOPE_AFTER"
     assert not any(line.get("isClosed") == "true" for line in house.made("salesOrder")[0].lists["itemList"])
     assert out.state == "held"
+
+
+def test_a_late_save_from_before_it_left_the_scope_is_not_written(house):
+    scoped(house, "customer", IN_SCOPE)
+    account = house.account(Payment_Terms__c="Net 30")
+    house.push_one(account)
+    house.sf.update(account, Phone="555-0102")
+    late = house.received(house.read(account))
+    house.sf.update(account, Payment_Terms__c="Net 60", Phone="555-0103")
+    house.push_one(account)
+    writes = house.writes()
+
+    house.engine.receive([late], origin="callout", correlation="late")
+    house.drain()
+
+    assert house.states("customer", account)[-1] == "superseded"
+    assert house.writes() == writes
+
+
+def test_what_is_deleted_out_of_scope_stays_active(house):
+    """It is none of the sync's business any more; the deletion comes by the trigger, and by the sweep once more."""
+    scoped(house, "customer", IN_SCOPE)
+    account = house.account(Payment_Terms__c="Net 30")
+    house.push_one(account)
+    house.sf.update(account, Payment_Terms__c="Net 60")
+    house.push_one(account)
+
+    deleted(house, account)
+    sweep(house.engine)
+    house.drain()
+
+    assert is_inactive(house, "customer") == [None]
+    assert house.message("customer", account).code == "OUT_OF_SCOPE_AFTER"

@@ -247,3 +247,15 @@ def test_what_still_waits_does_not_keep_later_ones_from_being_looked_at(house, m
     later(house, hours=2)
 
     assert [row.state for row in house.messages("sales_order")] == ["rejected", "delivered"]
+
+
+def test_what_was_withdrawn_while_it_waited_is_not_sent_when_the_period_is_reopened(house, held):
+    application, _ = held
+    house.sf.update(application, StageName="Declined", Funding_Accepted__c=False)
+    assert house.push_one(application).state == "held"
+    house.ns.admin.close_periods(None)
+
+    later(house, hours=2)
+
+    assert house.made("salesOrder") == house.made("purchaseOrder") == []
+    assert "delivered" not in house.states("sales_order", application)

@@ -86,3 +86,18 @@ def test_a_stage_that_was_not_sent_closes_nothing(house, funded):
 
     assert house.message("sales_order", application).state == "held"
     assert closed_lines(house, "salesOrder", "so", application) == [False, False]
+
+
+def test_an_approval_that_comes_after_the_withdrawal_makes_no_order(house):
+    """Callouts overtake each other; that nothing is linked yet does not make the older one the newest."""
+    account = house.account()
+    house.push_one(account)
+    application = house.application(account)
+    late = house.received(house.read(application))
+    house.sf.update(application, StageName="Declined", Funding_Accepted__c=False)
+    house.push_one(application)
+
+    house.engine.receive([late], origin="callout", correlation="late")
+    house.drain()
+
+    assert house.made("salesOrder") == house.made("purchaseOrder") == []

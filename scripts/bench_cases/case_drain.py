@@ -1,7 +1,7 @@
 """10,000 changed Accounts that wait: how long until NetSuite has all, in how many calls, with how much memory.
 
 Memory grows with what was done, up to about 190 MB after 20,000 records, and not with what waits; for that see `mass`.
-The stated time is a twentieth of a second a record at concurrency 5 and default latencies, 11 minutes for 10,000; it
+The stated time is a fifteenth of a second a record at concurrency 5 and default latencies, 11 minutes for 10,000; it
 follows from NetSuite's 0.25 s a record and 0.55 s a list, and the slot that bulk work leaves to people.
 """
 

@@ -40,6 +40,7 @@ NEEDS_PERSON = (REJECTED, DEAD)
 NEEDS = "state IN ('rejected', 'dead')"
 WAITS = "state IN ('pending', 'sending', 'deferred', 'uncertain', 'rejected', 'dead')"
 IS_DONE = "settled_at IS NOT NULL"
+HAS_WORK = "due_at IS NOT NULL"  # which a comparison of it says, too
 
 
 def as_text(moment: datetime) -> str:
@@ -162,7 +163,7 @@ lane = Table(
     Column("lease_until", Instant),
     Column("due_at", Instant),
     Column("priority", Integer, nullable=False, default=0),
-    Index("lane_due", "priority", "due_at"),
+    Index("lane_due", "priority", "due_at", sqlite_where=text(HAS_WORK), postgresql_where=text(HAS_WORK)),
 )
 
 call = Table(

@@ -113,9 +113,11 @@ TAKES_AWAY = {"drop_table", "drop_column", "drop_constraint", "drop_index", "alt
 def takes_away(source):
     """Name what an ``upgrade`` does that older code cannot live with."""
     (body,) = (it for it in ast.parse(source).body if isinstance(it, ast.FunctionDef) and it.name == "upgrade")
-    for call in (it for it in ast.walk(body) if isinstance(it, ast.Call)):
+    calls = [it for it in ast.walk(body) if isinstance(it, ast.Call)]
+    made_anew = {ast.dump(it.args[0]) for it in calls if getattr(it.func, "attr", "") == "create_index"}
+    for call in calls:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if name in TAKES_AWAY:
+        if name in TAKES_AWAY and not (name == "drop_index" and ast.dump(call.args[0]) in made_anew):
             yield name
         if name == "add_column":  # what older code does not fill must not be asked for
             given = {it.arg: it.value for it in call.args[1].keywords}
@@ -139,7 +141,10 @@ def test_the_look_for_what_takes_away_sees_it():
     source = """
 def upgrade():
     op.drop_column("message", "actor")
+    op.drop_index("one", table_name="message")
+    op.create_index("one", "message", ["id"])
+    op.drop_index("another", table_name="message")
     op.add_column("message", sa.Column("word", sa.String(), nullable=False))
     op.add_column("message", sa.Column("other", sa.String(), nullable=True))
 """
-    assert set(takes_away(source)) == {"drop_column", "add_column that must not be empty"}
+    assert set(takes_away(source)) == {"drop_column", "drop_index", "add_column that must not be empty"}

@@ -14,8 +14,7 @@ Must not know: what is stored.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +70,16 @@ def together(connection: Connection, *asked: Asked) -> list[list[Any]]:
     if not connection.in_transaction():
         connection.begin()
     found = []
-    with _told(connection, "; ".join(it.text for it in asked)), ClientCursor(_driver(connection)) as cursor:
+    cursor = ClientCursor(_driver(connection))
+    try:
         cursor.execute("; ".join(cursor.mogrify(it.text, it.values) for it in asked))
         for it in asked:
             found.append(it.read(cursor.fetchall() if it.returns else ()))
             cursor.nextset()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _told(connection, "; ".join(it.text for it in asked), error) from error
+    finally:
+        cursor.close()
     return found
 
 
@@ -141,31 +145,29 @@ def at_once(
     connection: Connection, text: str, values: Any, *, returns: bool = True, each: bool = False, **how: Any
 ) -> list[Any]:
     """Do what `run` does without asking for a transaction first. *how* is given to the driver."""
-    with _told(connection, text):
-        cursor: Any = connection.connection.cursor()
-        try:
-            if each:
-                cursor.executemany(text, values, **how)
-                return []
-            cursor.execute(text, values, **how)
-            return list(cursor.fetchall()) if returns else []
-        finally:
-            cursor.close()
+    cursor: Any = connection.connection.cursor()
+    try:
+        if each:
+            cursor.executemany(text, values, **how)
+            return []
+        cursor.execute(text, values, **how)
+        return list(cursor.fetchall()) if returns else []
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _told(connection, text, error) from error
+    finally:
+        cursor.close()
 
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-@contextmanager
-def _told(connection: Connection, text: str) -> Iterator[None]:
-    """Let an error of the driver be SQLAlchemy's, without any values."""
-    try:
-        yield
-    except connection.dialect.loaded_dbapi.Error as error:
-        if connection.dialect.is_disconnect(error, connection.connection, None):
-            # SQLAlchemy sees it with its own eyes then, and throws away what else leads to that server.
-            connection.exec_driver_sql("SELECT 1")
-        raise DBAPIError.instance(
-            text, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=connection.dialect
-        ) from error
+def _told(connection: Connection, text: str, error: Any) -> BaseException:
+    """Return an error of the driver as SQLAlchemy's, without any values."""
+    if connection.dialect.is_disconnect(error, connection.connection, None):
+        # SQLAlchemy sees it with its own eyes then, and throws away what else leads to that server.
+        connection.exec_driver_sql("SELECT 1")
+    told: BaseException = DBAPIError.instance(
+        text, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=connection.dialect
+    )
+    return told

@@ -18,7 +18,7 @@ from sqlalchemy import Row, select, text
 from bridge import periods
 from bridge.delivery import Delivery
 from bridge.errors import BridgeError, Rejected
-from bridge.ledger import Writing, messages, plain
+from bridge.ledger import Writing, lateness, messages, plain
 from bridge.ledger.models import NEEDS, REJECTED, message
 from bridge.mapping import PACIFIC
 from bridge.operating import reopen
@@ -82,6 +82,8 @@ def _reopen(ids: Sequence[int], names: dict[int, str], writing: Writing) -> int:
     rows = [
         it for it in messages.by_ids(writing.connection, ids) if it.state == REJECTED and it.code in periods.CODES
     ]  # fmt: skip
+    said = lateness.ended(writing.connection, rows)
+    rows = [it for it in rows if not lateness.outdone_by(it, said)]  # nobody has asked for an older save
     reopen(writing, rows)
     for row in rows:
         detail = "tried again" if names[row.id] == "unknown" else f"the period {names[row.id]} is open"

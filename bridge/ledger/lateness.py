@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 from bridge.ledger import many
 from bridge.ledger.direct import Direct
 from bridge.ledger.links import Link
-from bridge.ledger.models import DEAD, HELD, REJECTED, SUPERSEDED, UNCERTAIN, message
+from bridge.ledger.models import DEAD, DISMISSED, HELD, REJECTED, SUPERSEDED, UNCERTAIN, message
 
 Place = tuple[int, datetime]
 Ended = Mapping[tuple[str, str], Mapping[str, Place]]  # by sync and record, then by state: the newest that ended so
@@ -29,7 +29,7 @@ def ended(connection: Connection, rows: Iterable[Row[Any]]) -> Ended:
     """Return where the newest saves stand that were held or refused, of the records that *rows* are about."""
     ids = sorted({it.source_id for it in rows})
     found: dict[tuple[str, str], dict[str, Place]] = {}
-    for it in _ENDED.rows(connection, ids=ids, states=(HELD, REJECTED, DEAD)) if ids else ():
+    for it in _ENDED.rows(connection, ids=ids, states=(HELD, REJECTED, DEAD, DISMISSED)) if ids else ():
         own, place = found.setdefault((it.sync, it.source_id), {}), (it.version, it.modified_at)
         own[it.state] = max(own.get(it.state, place), place)
     return found
@@ -43,8 +43,14 @@ def is_late(row: Row[Any], known: Link | None, said: Ended) -> bool:
     place = (row.version, row.modified_at)
     if known and place < (known.version, known.modified_at):
         return True
-    newer = {state for state, it in said.get((row.sync, row.source_id), {}).items() if place < it}
+    newer = outdone_by(row, said)
     return row.state != UNCERTAIN and bool(newer & {HELD} if row.forced else newer)
+
+
+def outdone_by(row: Row[Any], said: Ended) -> set[str]:
+    """Return the states in which newer saves of the record ended."""
+    own = said.get((row.sync, row.source_id), {})
+    return {state for state, place in own.items() if (row.version, row.modified_at) < place}
 
 
 def has_left(connection: Connection, row: Row[Any], code: str) -> bool:

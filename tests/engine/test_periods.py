@@ -259,3 +259,16 @@ def test_what_was_withdrawn_while_it_waited_is_not_sent_when_the_period_is_reope
 
     assert house.made("salesOrder") == house.made("purchaseOrder") == []
     assert "delivered" not in house.states("sales_order", application)
+
+
+def test_an_older_save_is_not_sent_by_itself_where_a_newer_one_was_refused(house, held):
+    application, _ = held
+    house.ns.admin.close_periods(None)
+    house.ns.faults.add("reject", operation="upsert*", code="USER_ERROR", message="No.", count=9)
+    house.sf.update(application, Purchased_Amount__c="64000.00")
+    assert house.push_one(application).state == "rejected"
+    house.ns.faults.clear()
+
+    later(house, hours=2)
+
+    assert house.made("salesOrder") == []

@@ -88,6 +88,9 @@ def refused(push: Push, known: Link, found: Record | None) -> Rejected | Written
         for name, amount in owed.items()
         if amount
     )
+    # The whole is told in the record's own currency, where what is owed in one may make up for another.
+    parts = [it for it in found.fields.get("currencyList") or () if it.get("balance")]
+    words = words or " and ".join(f"its balance in {_currency(it)} is {it['balance']:,.2f}" for it in parts)
     return still_open(push, known, words) if words else None
 
 
@@ -99,6 +102,11 @@ def still_open(push: Push, known: Link, why: str) -> Rejected:
         code="DELETED_WITH_SOMETHING_OPEN",
         who="accounting",
     )
+
+
+def _currency(row: Fields) -> str:
+    named = row.get("currency")
+    return str(getattr(named, "name", None) or getattr(named, "id", None) or "another currency")
 
 
 def _named(push: Push, known: Link) -> str:

@@ -263,10 +263,8 @@ class Operations(Lookups):
         if code is not None:
             return self.writer.read_response(None, [Detail(code, "You may not see this record.")])
         if record.kind in ("customer", "vendor"):
-            balances = self.accounting.receivables.balances(record)
-            if any(record.fields.get(name) != value for name, value in balances.items()):
-                record.fields |= balances
-                record.cache.clear()
+            record.fields |= self.accounting.receivables.balances(record)
+            record.cache.clear()  # the list of currencies tells them too
         return self.writer.read_response(record)
 
     def _delete(self, ref: etree._Element) -> bytes:

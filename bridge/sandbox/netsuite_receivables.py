@@ -63,20 +63,27 @@ class Receivables:
         """What a customer owes and has deposited, or what a vendor is owed: NetSuite adds it up for the page and get.
 
         A customer's balance is its open invoices less what it may still apply; of a vendor, its unpaid bills (names and
-        meaning: schema browser, Customer and Vendor; that zero is told as 0.0: assumption).
+        meaning: schema browser, Customer and Vendor; that zero is told as 0.0: assumption). Each line of the list of
+        currencies tells its own; that the whole is added up as if they were one currency: assumption, worse than real.
         """
         if not self.store.with_transactions.get(entity.id):
             own: list[Stored] = []
         else:
             own = [it for kind in OWED for it in self.store.records[kind].values() if payer(it.fields) == entity.link]
         owed, deposits = ZERO, ZERO
+        by_currency: dict[Any, Decimal] = {}
         for it in own:
+            before = owed
             if it.kind == "customerDeposit":
                 deposits += self.open(it)
             elif it.kind == "vendorBill":
                 owed += ZERO if it.fields.get("status") == "Paid In Full" else decimal(it.fields, "total")
             else:
                 owed += self.open(it) if it.kind == "invoice" else -self.open(it)
+            currency = it.fields.get("currency")
+            by_currency[currency] = by_currency.get(currency, ZERO) + owed - before
+        for line in entity.lists.get("currencyList", []):
+            line["balance"] = double(by_currency.get(line.get("currency"), ZERO))
         told = {"balance": double(owed)}
         return told | {"depositBalance": double(deposits)} if entity.kind == "customer" else told
 

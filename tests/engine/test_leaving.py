@@ -307,3 +307,22 @@ def test_what_is_deleted_out_of_scope_stays_active(house):
 
     assert is_inactive(house, "customer") == [None]
     assert house.message("customer", account).code == "OUT_OF_SCOPE_AFTER"
+
+
+def test_what_is_owed_in_two_currencies_does_not_make_up_for_each_other(house):
+    account = house.account()
+    house.push_one(account)
+    (customer,) = house.made("customer")
+    known = {it.fields["symbol"]: it for it in house.ns.store.records["currency"].values()}
+    customer.lists["currencyList"] = [{"currency": known[it].link} for it in ("USD", "CAD")]
+    for kind, symbol in (("invoice", "USD"), ("creditMemo", "CAD")):
+        one = house.ns.store.new(kind)
+        one.fields = {"entity": customer.link, "currency": known[symbol].link, "total": "70", "amountRemaining": "70"}
+        house.ns.store.add(one)
+
+    deleted(house, account)
+
+    task = house.message("customer", account)
+    assert task.code == "DELETED_WITH_SOMETHING_OPEN"
+    assert "is 70.00 and its balance in" in task.reason
+    assert is_inactive(house, "customer") == [None]

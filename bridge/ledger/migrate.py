@@ -18,7 +18,7 @@ from bridge.ledger.models import pin
 
 LOG = logging.getLogger("bridge.ledger")
 
-HEAD = "0012"
+HEAD = "0013"
 LEAST = "0001"  # the newest schema of the oldest code that may run on this one
 NOTE = "schema_least"  # under which the database keeps that
 

@@ -150,6 +150,7 @@ link = Table(
     Column("fingerprint", String(40), nullable=False),
     Column("parts", Text),
     Column("updated_at", Instant, nullable=False),
+    Index("link_source", "source_id"),
     Index("link_target", "target_id", "sync"),
     Index("link_number", "number"),
 )

@@ -6,7 +6,6 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 from bridge.ledger import lanes, marks
-from bridge.ledger.models import lane
 
 AT = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 
@@ -172,21 +171,3 @@ def test_threads_share_lanes_without_overlap(ledger):
         it.join()
 
     assert sorted(got) == [f"lane-{n:02}" for n in range(30)]
-
-
-def test_a_look_for_work_does_not_pass_by_lanes_that_rest(ledger):
-    """Millions of Accounts rest for ever; each look for the next work would read all of them."""
-    with ledger.write() as writing:
-        writing.connection.execute(lane.insert(), [{"key": f"001{n:012d}AAA"} for n in range(2000)])
-        if not ledger.is_sqlite:
-            writing.connection.exec_driver_sql("ANALYZE lane")
-    for asked in (lanes._DUE, lanes._COUNT):
-        values = {"now": "2026-11-20T00:00:00.000000" if ledger.is_sqlite else ledger._clock(), "most": 50}
-        with ledger.read() as connection:
-            made = asked.compile(dialect=connection.dialect)
-            explain = "EXPLAIN QUERY PLAN " if ledger.is_sqlite else "EXPLAIN "
-            given = made.params | values
-            given = tuple(given[it] for it in made.positiontup) if made.positiontup else given
-            plan = " ".join(str(it) for it in connection.exec_driver_sql(explain + made.string, given).all())
-
-        assert "lane_due" in plan, plan

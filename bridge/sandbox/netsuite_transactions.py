@@ -222,14 +222,12 @@ class Accounting:
         """Change what was paid or where it is applied."""
         if applied is None:
             applied = {line["doc"]: Decimal(line["amount"]) for line in payment.lists.get("applyList", [])}
-        self._unapply(payment)
-        self._apply(payment, amount, applied)
+        self._apply_anew(payment, amount, applied)
         self.store.changed(payment)
 
     def void(self, payment: Stored) -> None:
         """Void a payment: it stays, with amount nought and the status Voided (voiding is not deleting)."""
-        self._unapply(payment)
-        self._apply(payment, Decimal(0), {})
+        self._apply_anew(payment, Decimal(0), {})
         payment.fields["status"] = "Voided"
         payment.fields["memo"] = "VOID"
         self.store.changed(payment)
@@ -247,11 +245,33 @@ class Accounting:
             self.receivables.edit(record, {})
         self.store.remove(record)
 
+    def _apply_anew(self, payment: Stored, amount: Decimal, applied: dict[str, Decimal]) -> None:
+        """Apply a payment elsewhere, or leave it where it is applied."""
+        before = (
+            Decimal(payment.fields["total"]),
+            {line["doc"]: Decimal(line["amount"]) for line in payment.lists.get("applyList", [])},
+        )
+        self._unapply(payment)
+        try:
+            self._apply(payment, amount, applied)
+        except Refusal:
+            self._apply(payment, *before)
+            raise
+
     def _apply(self, payment: Stored, amount: Decimal, applied: dict[str, Decimal]) -> None:
+        used = sum(applied.values(), Decimal(0))
+        refunded = decimal(payment.fields, "_refunded")
+        if used + refunded > amount:
+            raise Refusal("USER_ERROR", "More was applied than was paid.")
         lines: list[dict[str, Any]] = []
         for number, (document, part) in enumerate(applied.items()):
             invoice = self.record("invoice", document)
-            self.receivables.settle(invoice, part)
+            try:
+                self.receivables.settle(invoice, part)
+            except Refusal:
+                for line in lines:
+                    self.receivables.settle(self.record("invoice", line["doc"]), -Decimal(line["amount"]))
+                raise
             lines.append(
                 {
                     "apply": "true",
@@ -265,10 +285,6 @@ class Accounting:
                     "amount": double(part),
                 }
             )
-        used = sum(applied.values(), Decimal(0))
-        refunded = decimal(payment.fields, "_refunded")
-        if used + refunded > amount:
-            raise Refusal("USER_ERROR", "More was applied than was paid.")
         payment.lists["applyList"] = lines
         payment.fields |= {"payment": double(amount), "total": double(amount)}
         payment.fields |= {"applied": double(used), "unapplied": double(amount - used - refunded)}

@@ -106,6 +106,30 @@ def test_a_refund_pays_a_credit_back_and_never_more(soap: Soap, fake: FakeNetSui
     assert soap.upsert(credit_memo("cm-1", "100.00", (invoice.id, "40.01"))).code == "USER_ERROR"
 
 
+@pytest.mark.parametrize(("amount", "part"), [("0.00", "0.00"), ("250.00", "99.99"), ("800.00", "600.00")])
+def test_what_is_refused_of_a_payment_leaves_it_applied_as_it_was(
+    fake: FakeNetSuite, invoice: Stored, amount: str, part: str
+) -> None:
+    """A pull sees what changed by its time: a refusal that changed something would never be seen."""
+    payer = next(iter(fake.store.records["customer"].values())).id
+    payment = fake.admin.pay(payer, "300.00", {invoice.id: "40.00"})
+    fake.admin.refund(payer, {payment.id: "200.00"})
+
+    def shown() -> list[object]:
+        names = ("total", "applied", "unapplied", "status", "amountRemaining", "amountPaid")
+        lines = [(it["doc"], it["amount"]) for it in payment.lists["applyList"]]
+        return [[it.fields.get(name) for name in names] for it in (payment, invoice)] + [lines]
+
+    before = shown()
+
+    with pytest.raises(Refusal):
+        fake.admin.edit_payment(amount, {invoice.id: part}, id=payment.id)
+    with pytest.raises(Refusal):
+        fake.admin.void(id=payment.id)
+
+    assert shown() == before
+
+
 @pytest.mark.parametrize(
     ("record", "code"),
     [(refund("rf-1"), "USER_ERROR"), (refund("rf-1", ("999999", "1.00")), "INVALID_KEY_OR_REF"),

@@ -59,7 +59,7 @@ LOOKED_AT = 20_000  # rows about one record that are looked through for the newe
 STEP = 10_000  # messages whose rows are looked for in one statement
 _TAKE = select(audit_head.c.chain, audit_head.c.seq, audit_head.c.hash).order_by(audit_head.c.chain).limit(1)
 _TAKE_FREE, _TAKE_FIRST = Direct(_TAKE.with_for_update(skip_locked=True)), Direct(_TAKE.with_for_update())
-_MOVE = (
+_MOVE = Direct(
     update(audit_head)
     .where(audit_head.c.chain == bindparam("c"))
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
@@ -125,7 +125,7 @@ def write(
         commit_with(connection, many.inserting(connection, audit, _COLUMNS, rows, common, first=moving))
         return
     many.insert(connection, audit, _COLUMNS, rows, common)
-    connection.execute(_MOVE, {"c": chain, "new_seq": seq, "new_hash": previous})
+    _MOVE.change(connection, [{"c": chain, "new_seq": seq, "new_hash": previous}])
 
 
 def newest(connection: Connection, actor: str) -> Row[Any] | None:

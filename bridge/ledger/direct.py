@@ -29,17 +29,29 @@ class Direct:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
+    def _for(self, dialect: Dialect) -> _Compiled:
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
+        return compiled
+
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
         """Return the rows for *values*, as named tuples. Raises what ``execute`` would."""
         return self.of(connection, **values).alone(connection)
 
     def of(self, connection: Connection, **values: Any) -> Asked:
         """Return it with *values*, to be asked of *connection*."""
-        dialect = connection.dialect
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
+        compiled = self._for(connection.dialect)
         return Asked(compiled.text, compiled.given(values), compiled.read)
+
+    def change(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Do it, an ``UPDATE`` or ``INSERT`` that returns nothing, with each of *rows*."""
+        compiled = self._for(connection.dialect)
+        given = [compiled.given(it) for it in rows]
+        if len(given) == 1:
+            run(connection, compiled.text, given[0], returns=False)
+        elif given:
+            run(connection, compiled.text, given, each=True)
 
     def first(self, connection: Connection, **values: Any) -> Any:
         """Return the first row, None without one."""
@@ -104,7 +116,7 @@ class _Compiled:
         self.text: str = made.string
         self._params: dict[str, Any] = dict(made.params)
         self._places: Sequence[str] | None = made.positiontup
-        into = ((name, it.type.dialect_impl(dialect).bind_processor(dialect)) for name, it in made.binds.items())
+        into = ((name, it.type.dialect_impl(dialect).bind_processor(dialect)) for it, name in made.bind_names.items())
         self._into: dict[str, Callable[[Any], Any]] = {name: it for name, it in into if it is not None}
         columns = statement.exported_columns
         out = (it.type.dialect_impl(dialect).result_processor(dialect, None) for it in columns)

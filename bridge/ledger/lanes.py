@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, not_, or_, select, update
 
 from bridge.ledger import many
-from bridge.ledger.direct import Asked
+from bridge.ledger.direct import Asked, Direct
 from bridge.ledger.models import lane, message
 
 LEASE = timedelta(minutes=4)  # longer than the wait for a slot and the longest call (60 + 120 s) with a margin
@@ -31,33 +31,37 @@ _DUE = (
 _COUNT = select(func.count()).select_from(
     select(lane.c.key).where(lane.c.due_at <= bindparam("now"), _FREE).limit(bindparam("most")).subquery()
 )
-_RENEW = (
+_RENEW = Direct(
     update(lane).where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e")).values(lease_until=bindparam("u"))
 )
-_RELEASE = (
+_RELEASE = Direct(
     update(lane)
     .where(lane.c.key == bindparam("k"), lane.c.epoch == bindparam("e"))
     .values(owner=None, lease_until=None, due_at=bindparam("d"), priority=bindparam("p"))
 )
-_MINE = select(lane.c.key, lane.c.epoch).where(many.among(lane.c.key, "keys")).order_by(lane.c.key)
+_MINE = Direct(
+    select(lane.c.key, lane.c.epoch).where(many.among(lane.c.key, "keys")).order_by(lane.c.key).with_for_update()
+)
 
 
-_NEXT = (
+_NEXT = Direct(
     select(
-        message.c.queue, func.min(func.coalesce(message.c.due_at, message.c.created_at)), func.min(message.c.priority)
+        message.c.queue,
+        func.min(func.coalesce(message.c.due_at, message.c.created_at)).label("at"),
+        func.min(message.c.priority).label("priority"),
     )
-    .where(many.among(message.c.queue, "keys"), message.c.sync.not_in(bindparam("shut", expanding=True)))
+    .where(many.among(message.c.queue, "keys"), not_(many.among(message.c.sync, "shut")))
     .group_by(message.c.queue)
 )
 
 
 @cache
-def _take(dialect: str, *, named: bool) -> Any:
+def _take(dialect: str, *, named: bool) -> Direct:
     free = _NAMED if named else _DUE
     if dialect == "postgresql":
         free = free.with_for_update(skip_locked=True)
     chosen = free.cte("free")
-    return (
+    return Direct(
         update(lane)
         .where(lane.c.key.in_(select(chosen.c.key)))
         .values(owner=bindparam("o"), epoch=lane.c.epoch + 1, lease_until=bindparam("u"))
@@ -102,7 +106,7 @@ def lease(
         return []
     wanted: dict[str, Any] = {"most": most} if keys is None else {"keys": sorted(keys)}
     statement = _take(connection.dialect.name, named=keys is not None)
-    found = connection.execute(statement, {**wanted, "now": now, "o": owner, "u": now + LEASE}).all()
+    found = statement.rows(connection, **wanted, now=now, o=owner, u=now + LEASE)
     return sorted((Lease(key, epoch) for key, epoch in found), key=lambda it: it.key)
 
 
@@ -114,13 +118,12 @@ def count_due(connection: Connection, now: datetime, most: int) -> int:
 def still_held(connection: Connection, leases: Iterable[Lease]) -> set[str]:
     """Return the keys of *leases* that nobody has taken over, and keep them so until this transaction ends."""
     held = {it.key: it.epoch for it in leases}
-    query = _MINE.with_for_update() if connection.dialect.name == "postgresql" else _MINE
-    return {row.key for row in connection.execute(query, {"keys": sorted(held)}) if row.epoch == held[row.key]}
+    return {row.key for row in _MINE.rows(connection, keys=sorted(held)) if row.epoch == held[row.key]}
 
 
 def renew(connection: Connection, leases: Sequence[Lease], now: datetime) -> None:
     """Extend *leases*: before every call, so that a lease outlives the call it covers."""
-    connection.execute(_RENEW, [{"k": it.key, "e": it.epoch, "u": now + LEASE} for it in leases])
+    _RENEW.change(connection, [{"k": it.key, "e": it.epoch, "u": now + LEASE} for it in leases])
 
 
 def release(connection: Connection, leases: Sequence[Lease], shut: Iterable[str], now: datetime) -> dict[str, datetime]:
@@ -130,13 +133,13 @@ def release(connection: Connection, leases: Sequence[Lease], shut: Iterable[str]
     """
     if not leases:
         return {}
-    found = connection.execute(_NEXT, {"keys": [it.key for it in leases], "shut": list(shut)})
+    found = _NEXT.rows(connection, keys=[it.key for it in leases], shut=list(shut))
     due = {key: (at, priority) for key, at, priority in found}
     rows = [
         {"k": it.key, "e": it.epoch, "d": due.get(it.key, (None, 0))[0], "p": due.get(it.key, (None, 0))[1]}
         for it in leases
     ]
-    connection.execute(_RELEASE, rows)
+    _RELEASE.change(connection, rows)
     return {key: at for key, (at, _) in due.items() if at is not None and at <= now}
 
 

@@ -8,15 +8,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many, plain
 from bridge.ledger.direct import Asked, Direct
 from bridge.ledger.models import link, message
 
-_BY_SOURCE = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.source_id, "ids"))
-_BY_TARGET = select(link).where(link.c.sync == bindparam("s"), many.among(link.c.target_id, "ids"))
+_BY_SOURCE = Direct(select(link).where(link.c.sync == bindparam("s"), many.among(link.c.source_id, "ids")))
+_BY_TARGET = Direct(select(link).where(link.c.sync == bindparam("s"), many.among(link.c.target_id, "ids")))
 _OF_SOURCES = Direct(select(link).where(many.among(link.c.source_id, "ids")))
 
 
@@ -104,13 +104,11 @@ def by_target(connection: Connection, pairs: Iterable[tuple[str, str]]) -> dict[
     return {(it.sync, it.target_id): it for it in found}
 
 
-def _select(connection: Connection, statement: Select[Any], pairs: Iterable[tuple[str, str]]) -> list[Link]:
+def _select(connection: Connection, statement: Direct, pairs: Iterable[tuple[str, str]]) -> list[Link]:
     wanted: dict[str, set[str]] = {}
     for sync, one in pairs:
         wanted.setdefault(sync, set()).add(one)
-    return [
-        _link(row) for sync, ids in wanted.items() for row in connection.execute(statement, {"s": sync, "ids": ids})
-    ]
+    return [_link(row) for sync, ids in wanted.items() for row in statement.rows(connection, s=sync, ids=ids)]
 
 
 def of_source(connection: Connection, source_ids: Sequence[str]) -> list[Link]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.ledger import Writing, many
@@ -159,8 +159,12 @@ def not_done(connection: Connection) -> list[Any]:
             found.append(rows[0])
 
 
+_WATERMARK = Direct(select(watermark.c.until).where(watermark.c.job == bindparam("job")))
+
+
 def read_watermark(connection: Connection, job: str) -> datetime | None:
-    return connection.execute(select(watermark.c.until).where(watermark.c.job == job)).scalar()
+    found = _WATERMARK.first(connection, job=job)
+    return found.until if found else None
 
 
 def move_watermark(writing: Writing, job: str, until: datetime, *, actor: str = "bridge") -> None:

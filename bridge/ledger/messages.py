@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from bridge.ledger import Writing, lanes, many
-from bridge.ledger.direct import Asked, run
+from bridge.ledger.direct import Asked, Direct, run
 from bridge.ledger.models import DELIVERED, OPEN, PENDING, SENDING, UNCERTAIN, Instant, attempt, link, message
 
 INTERACTIVE, BULK = 0, 1  # priorities: a person is waiting, or nobody is
@@ -34,7 +34,7 @@ PAGE = 2000  # open messages that are looked at in one transaction
 # Statements are made once: SQLAlchemy finds what it compiled by a key, and making that key of a wide table's new
 # statement takes longer than SQLite takes to answer it.
 FAR = datetime(9000, 1, 1, tzinfo=UTC)
-_BY_QUEUE = (
+_BY_QUEUE = Direct(
     select(message)
     .where(many.among(message.c.queue, "keys"))
     .order_by(
@@ -69,7 +69,9 @@ _SENT = select(message.c.sync, message.c.source_id, message.c.actor, message.c.s
 )
 _CHANGE = ("state", "queue", "due_at", "waits_for", "sent_at", "settled_at", "code", "reason", "who", "field", "detail",
            "target_kind", "target_id", "attempts", "crashes")  # fmt: skip
-_SETTLE = update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
+_SETTLE = Direct(
+    update(message).where(message.c.id == bindparam("m")).values({name: bindparam(name) for name in _CHANGE})
+)
 _KEPT = ("sent_at", "target_kind", "target_id", "attempts", "crashes")
 _ATTEMPT = insert(attempt)
 _ARRIVED = (
@@ -257,8 +259,7 @@ def opened(
     At most `PAGE`, and of each record among them its newest message and whatever may have reached the other system:
     an older save must not be sent before a newer one, nor a newer one while nobody knows what became of the older.
     """
-    given = {"keys": list(keys), "most": PAGE, "now": now or FAR, "shut": list(shut)}
-    found = list(connection.execute(_BY_QUEUE, given))
+    found = _BY_QUEUE.rows(connection, keys=list(keys), most=PAGE, now=now or FAR, shut=list(shut))
     if len(found) < PAGE:
         return found
     seen = {row.id for row in found}
@@ -373,4 +374,4 @@ class Changes:
         if self._attempts:
             connection.execute(_ATTEMPT, self._attempts)
         if self._rows:
-            connection.execute(_SETTLE, self._rows)
+            _SETTLE.change(connection, self._rows)

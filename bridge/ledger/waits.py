@@ -13,10 +13,12 @@ from bridge.ledger import Writing, many, messages
 from bridge.ledger.direct import Asked, Direct
 from bridge.ledger.models import PENDING, link, message
 
-_WAITING = select(
-    message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
-    message.c.waits_for,
-).where(many.among(message.c.waits_for, "names"))  # fmt: skip
+_WAITING = Direct(
+    select(
+        message.c.id, message.c.lane, message.c.priority, message.c.sync, message.c.source_id, message.c.correlation,
+        message.c.waits_for,
+    ).where(many.among(message.c.waits_for, "names"))
+)  # fmt: skip
 _WANTED = Direct(
     union(
         select(message.c.waits_for.label("name")).where(many.among(message.c.waits_for, "names")),
@@ -38,7 +40,7 @@ def free(writing: Writing, made: Iterable[str]) -> None:
     names = list(made)
     if not names:
         return
-    waiting = writing.connection.execute(_WAITING, {"names": names}).all()
+    waiting = _WAITING.rows(writing.connection, names=names)
     if not waiting:
         return
     writing.connection.execute(

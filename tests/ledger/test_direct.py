@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from bridge.ledger import Ledger, many, marks
@@ -193,3 +193,24 @@ def test_what_ends_a_transaction_is_there_for_others_at_once_or_not_at_all(ledge
 
     with ledger.read() as connection:
         assert [it.scope for it in marks.pauses(connection)] == ["customer"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_change_is_done_with_each_row_its_types_and_fixed_values(ledger, count):
+    settle = Direct(
+        update(message)
+        .where(message.c.source_id == bindparam("of"))
+        .values(state=bindparam("to"), queue=None, settled_at=bindparam("at"))
+    )
+    names = ["001-a", "001-b", "001-c"]
+    store(ledger, *names)
+
+    with ledger.write() as writing:
+        settle.change(writing.connection, [{"of": it, "to": f"to {it}", "at": NOW} for it in names[:count]])
+
+    with ledger.read() as connection:
+        rows = {it.source_id: it for it in OF.rows(connection, ids=names, v=0)}
+    changed = {it: (rows[it].state, rows[it].queue, rows[it].settled_at) for it in names}
+    assert changed == {
+        it: (f"to {it}", None, NOW) if place < count else ("pending", it, None) for place, it in enumerate(names)
+    }

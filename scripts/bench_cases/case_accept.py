@@ -12,8 +12,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from statistics import median
+from typing import Any
 
-from callers import Times, account, callout, send
+from callers import Callout, Times, account, callout, send
 from figures import Figure, ms
 from postgres import server
 from stage import ROOT, Serving, Stage, own_cpu_s
@@ -74,28 +75,42 @@ def _accept(name: str, stage: Stage, changes: dict[str, str]) -> Iterator[Figure
     )  # fmt: skip
     if name == "PostgreSQL":
         second = stage.serve(**changes)
-        both = []
+        ports, both, singly = [bridge.port, second.port], [], []
         for _ in range(ROUNDS):
-            both.append(_two([bridge.port, second.port], number))
+            both.append(_two(ports, [callout("Account", it) for it in _batches(number)], callers=2))
             number += 200 * BATCHES
-        more = median(both)
+            singly.append(_two(ports, [callout("Account", [account(number + n)]) for n in range(SINGLES)], callers=4))
+            number += SINGLES
+        more = 200 * median(both)
         yield Figure(
             "Accepted in batches of 200 by two processes, PostgreSQL", f"{more:,.0f} records/s", f"{rate:,.0f} by one",
             f"{more / rate:.2f} ×", "> 1 ×", more > rate,
         )  # fmt: skip
+        yield Figure(
+            f"Accepted one by one from {CALLERS} callers by two processes, PostgreSQL",
+            f"{median(singly):,.0f} records/s",
+            f"{alone:,.0f} by one",
+            f"{median(singly) / alone:.2f} ×",
+        )
         second.stop()
     bridge.stop()
 
 
-def _two(ports: list[int], number: int) -> float:
-    saves = [callout("Account", [account(number + 200 * n + k) for k in range(200)]) for n in range(BATCHES)]
+def _batches(number: int) -> Iterator[list[dict[str, Any]]]:
+    return ([account(number + 200 * n + k) for k in range(200)] for n in range(BATCHES))
+
+
+def _two(ports: list[int], saves: list[Callout], *, callers: int) -> float:
+    """Send *saves* to both processes, from so many callers each, and return how many were answered in a second."""
     times: list[Times] = []
     threads = [
-        threading.Thread(target=lambda n=n, port=port: times.append(send(port, saves[n::2], callers=2, state=None)))
+        threading.Thread(
+            target=lambda n=n, port=port: times.append(send(port, saves[n::2], callers=callers, state=None))
+        )
         for n, port in enumerate(ports)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return 200 * BATCHES / max(it.wall_s for it in times)
+    return len(saves) / max(it.wall_s for it in times)
